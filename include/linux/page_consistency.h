@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _LINUX_PAGE_CONSISTENCY_H
+#define _LINUX_PAGE_CONSISTENCY_H
+
+/*
+ * Hooks of the page allocator consistency checker, for the page allocator only.
+ * See Documentation/mm/page_consistency.rst.
+ */
+
+#include <linux/init.h>
+#include <linux/types.h>
+
+struct list_head;
+struct page;
+struct zone;
+
+#ifdef CONFIG_PAGE_CONSISTENCY
+#include <linux/jump_label.h>
+
+DECLARE_STATIC_KEY_FALSE(page_consistency_enabled);
+extern bool page_consistency_hold_nolock;
+
+void __init page_consistency_init(void);
+void __page_consistency_alloc(struct page *page, unsigned int order);
+bool __page_consistency_free(struct page *page, unsigned int order);
+void __page_consistency_unfree(struct page *page, unsigned int order);
+void __page_consistency_leave(struct page *page, struct zone *zone, unsigned int order);
+void __page_consistency_join(struct list_head *head, struct zone *zone, unsigned int order,
+			     bool tail);
+
+static inline bool page_consistency_on(void)
+{
+	return static_branch_unlikely(&page_consistency_enabled);
+}
+
+/**
+ * page_consistency_alloc - a block is about to be handed out
+ * @page: first page of the block
+ * @order: of the block
+ *
+ * To be called before anything is written to the block or its struct pages: if
+ * it is in use already, its first owner's data must survive until the report.
+ */
+static inline void page_consistency_alloc(struct page *page, unsigned int order)
+{
+	if (page_consistency_on())
+		__page_consistency_alloc(page, order);
+}
+
+/**
+ * page_consistency_free - a block is about to be taken back
+ * @page: first page of the block
+ * @order: of the block, not necessarily the one it was handed out with
+ *
+ * To be called while page flags, type and order still testify.
+ *
+ * Return: false if the block must not go on to a free list.  It is then leaked,
+ *	   as a bad page is.
+ */
+static inline bool page_consistency_free(struct page *page, unsigned int order)
+{
+	return !page_consistency_on() || __page_consistency_free(page, order);
+}
+
+/**
+ * page_consistency_unfree - a block that was taken back is refused after all
+ * @page: first page of the block
+ * @order: of the block
+ */
+static inline void page_consistency_unfree(struct page *page, unsigned int order)
+{
+	if (page_consistency_on())
+		__page_consistency_unfree(page, order);
+}
+
+/**
+ * page_consistency_leave - a block is about to be taken off, or moved to another, free list
+ * @page: as the list gave it
+ * @zone: whose list; locked
+ * @order: of the list
+ *
+ * To be called before anything is read or written through @page.
+ */
+static inline void page_consistency_leave(struct page *page, struct zone *zone,
+					  unsigned int order)
+{
+	if (page_consistency_on())
+		__page_consistency_leave(page, zone, order);
+}
+
+/**
+ * page_consistency_join - a block is about to be added to a free list
+ * @head: the list
+ * @zone: whose list; locked
+ * @order: of the list
+ * @tail: at which end
+ */
+static inline void page_consistency_join(struct list_head *head, struct zone *zone,
+					 unsigned int order, bool tail)
+{
+	if (page_consistency_on())
+		__page_consistency_join(head, zone, order, tail);
+}
+
+/**
+ * page_consistency_nolock_held - must an allocation that may come from NMI fail now?
+ *
+ * True for the moment in which a mismatch is confirmed, which needs that nobody
+ * is handing out pages.  stop_machine() does not stop NMIs.
+ */
+static inline bool page_consistency_nolock_held(void)
+{
+	return page_consistency_on() && READ_ONCE(page_consistency_hold_nolock);
+}
+
+#else /* !CONFIG_PAGE_CONSISTENCY */
+
+static inline void page_consistency_init(void) { }
+static inline void page_consistency_alloc(struct page *page, unsigned int order) { }
+static inline bool page_consistency_free(struct page *page, unsigned int order)
+{
+	return true;
+}
+static inline void page_consistency_unfree(struct page *page, unsigned int order) { }
+static inline void page_consistency_leave(struct page *page, struct zone *zone,
+					  unsigned int order) { }
+static inline void page_consistency_join(struct list_head *head, struct zone *zone,
+					 unsigned int order, bool tail) { }
+static inline bool page_consistency_nolock_held(void)
+{
+	return false;
+}
+
+#endif /* CONFIG_PAGE_CONSISTENCY */
+#endif /* _LINUX_PAGE_CONSISTENCY_H */

@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Page allocator consistency checker: the hooks, the only hot code.
+ *
+ * A page is *inside* the allocator until it is handed out, and *outside* from
+ * then until it is taken back.  Each of the two is one transition of its pair of
+ * bits, and what the bits were before is the check.  Preemption is off around
+ * the transition of a section, so that a grace period means: none is in flight.
+ */
+
+#define pr_fmt(fmt) "page_consistency: " fmt
+
+#include <linux/init.h>
+#include <linux/instruction_pointer.h>
+#include <linux/list.h>
+#include <linux/mm.h>
+#include <linux/mmzone.h>
+#include <linux/page_consistency.h>
+#include <linux/preempt.h>
+#include <linux/printk.h>
+#include <linux/string.h>
+
+#include "../internal.h"
+#include "report.h"
+#include "section.h"
+
+DEFINE_STATIC_KEY_FALSE(page_consistency_enabled);
+bool page_consistency_hold_nolock;
+
+static bool pc_remote __initdata;
+
+/* What a failed change or test says about the record. */
+static enum pc_violation pc_judge(const struct dual_bitmap_fault *fault, enum pc_event event)
+{
+	unsigned long primary = fault->primary & fault->mask;
+	unsigned long secondary = fault->secondary & fault->mask;
+	unsigned long expected = event == PC_TAKE_BACK ? fault->mask : 0;
+
+	if ((primary ^ secondary) == fault->mask) {
+		switch (event) {
+		case PC_HAND_OUT:
+			return PC_HANDED_OUT_TWICE;
+		case PC_TAKE_BACK:
+			return PC_NOT_HANDED_OUT;
+		default:
+			return PC_LISTED_OUTSIDE;
+		}
+	}
+	/* Of the bad pairs, which half is not what it must be? */
+	if (dual_bitmap_bad_bits(primary, secondary) & fault->mask & (primary ^ expected))
+		return PC_BAD_PRIMARY;
+	return PC_BAD_SECONDARY;
+}
+
+/*
+ * All hooks end here when something is wrong.  What is looked at first decides:
+ * the pointer, the way to the record, the record (@fault, NULL if it was sound or
+ * not reached), and then what the hook itself has to say (@otherwise).
+ */
+static noinline void pc_violated(enum pc_event event, enum pc_violation otherwise,
+				 struct page *page, unsigned int order, unsigned long pfn,
+				 const struct dual_bitmap_fault *fault, const void *link,
+				 unsigned long caller)
+{
+	struct pc_report report = {
+		.event = event, .violation = otherwise, .page = page, .pfn = pfn,
+		.order = order, .section = pc_section_nr(pfn), .link = link, .caller = caller,
+	};
+	enum pc_violation lookup = pc_lookup_failure(report.section, &report);
+	struct dual_bitmap map __uninitialized;
+
+	if (!page) {
+		report.has_entry = false;
+	} else if (!pc_is_page(page, &report.pfn)) {
+		report.violation = PC_BAD_POINTER;
+		report.has_entry = false;
+	} else if (!pc_lookup(report.section, &map)) {
+		report.violation = lookup;
+	} else {
+		report.proven = true;
+		if (fault) {
+			report.violation = pc_judge(fault, event);
+			report.fault = *fault;
+			report.has_words = true;
+		} else if (otherwise == PC_MISALIGNED && IS_ALIGNED(pfn, 1UL << order)) {
+			/* The way to the record was broken a moment ago. */
+			report.violation = PC_BAD_ENTRY;
+		}
+	}
+	pc_report(&report);
+}
+
+/*
+ * Sections are changed one by one; @bad is the first PFN of the section that
+ * failed.  A hand-out cannot be refused: in `report` mode the record goes on as
+ * if it had been legal.
+ */
+static noinline void pc_bad_alloc(struct page *page, unsigned int order, unsigned long bad,
+				  const struct dual_bitmap_fault *fault, unsigned long caller)
+{
+	unsigned int chunk = min_t(unsigned int, order, PC_SECTION_SHIFT);
+	unsigned long pfn, end;
+	struct dual_bitmap map __uninitialized;
+
+	pc_violated(PC_HAND_OUT, PC_MISALIGNED, page, order, bad, fault, NULL, caller);
+	if (!fault)
+		return;
+	end = page_to_pfn(page) + (1UL << order);
+	for (pfn = bad; pfn < end; pfn += PC_SECTION_PAGES)
+		if (pc_lookup(pc_section_nr(pfn), &map))
+			dual_bitmap_force_set(&map, pc_section_bit(pfn), chunk);
+}
+
+/* In `report` mode a refused block is outside, but for what was inside before. */
+static noinline bool pc_bad_free(struct page *page, unsigned int order, unsigned long bad,
+				 const struct dual_bitmap_fault *fault, unsigned long caller)
+{
+	unsigned int chunk = min_t(unsigned int, order, PC_SECTION_SHIFT);
+	struct dual_bitmap map __uninitialized;
+	unsigned long pfn;
+
+	pc_violated(PC_TAKE_BACK, PC_MISALIGNED, page, order, bad, fault, NULL, caller);
+	if (!fault)
+		return false;
+	for (pfn = page_to_pfn(page); pfn < bad; pfn += PC_SECTION_PAGES)
+		if (pc_lookup(pc_section_nr(pfn), &map))
+			dual_bitmap_force_set(&map, pc_section_bit(pfn), chunk);
+	if (pc_lookup(pc_section_nr(bad), &map))
+		dual_bitmap_undo_clear(&map, pc_section_bit(bad), chunk, fault);
+	return false;
+}
+
+static noinline bool pc_reserved_free(struct page *page, unsigned int order, unsigned long pfn,
+				      unsigned long caller)
+{
+	pc_violated(PC_TAKE_BACK, PC_FREED_RESERVED, page, order, pfn, NULL, NULL, caller);
+	return false;
+}
+
+static __always_inline bool pc_is_block(const struct page *page, unsigned int order,
+					unsigned long *pfn)
+{
+	return pc_is_page(page, pfn) && likely(!(*pfn & ((1UL << order) - 1)));
+}
+
+static noinline void pc_alloc_block(struct page *page, unsigned int order, unsigned long caller)
+{
+	unsigned int chunk = min_t(unsigned int, order, PC_SECTION_SHIFT);
+	struct dual_bitmap_fault fault __uninitialized;
+	struct dual_bitmap map __uninitialized;
+	unsigned long pfn, end;
+
+	if (unlikely(!pc_is_block(page, order, &pfn)))
+		return pc_bad_alloc(page, order, pfn, NULL, caller);
+
+	end = pfn + (1UL << order);
+	do {
+		guard(preempt_notrace)();
+		if (unlikely(!pc_lookup(pc_section_nr(pfn), &map)))
+			return pc_bad_alloc(page, order, pfn, NULL, caller);
+		if (unlikely(!dual_bitmap_set(&map, pc_section_bit(pfn), chunk, &fault)))
+			return pc_bad_alloc(page, order, pfn, &fault, caller);
+		pfn += PC_SECTION_PAGES;
+	} while (unlikely(pfn < end));
+}
+
+static noinline void pc_bad_alloc_bit(struct page *page, enum dual_bitmap_step step,
+				      unsigned long caller)
+{
+	unsigned long pfn = page_to_pfn(page);
+	struct dual_bitmap_fault fault;
+	struct dual_bitmap map;
+
+	if (step == DUAL_BITMAP_DONE || !pc_lookup(pc_section_nr(pfn), &map))
+		return pc_bad_alloc(page, 0, pfn, NULL, caller);
+	dual_bitmap_bit_fault(&map, pc_section_bit(pfn), true, step, &fault);
+	pc_bad_alloc(page, 0, pfn, &fault, caller);
+}
+
+/**
+ * __page_consistency_alloc - record that a block is handed out
+ * @page: first page of the block
+ * @order: of the block; may exceed a section
+ *
+ * Context: Any, NMI included.
+ */
+void __page_consistency_alloc(struct page *page, unsigned int order)
+{
+	enum dual_bitmap_step step;
+	struct dual_bitmap map;
+	unsigned long pfn;
+
+	if (order)
+		return pc_alloc_block(page, order, _RET_IP_);
+	if (unlikely(!pc_is_page(page, &pfn)))
+		return pc_bad_alloc(page, 0, pfn, NULL, _RET_IP_);
+
+	/* One page: whatever fails is described out of line, so that no frame is needed. */
+	preempt_disable_notrace();
+	if (unlikely(!pc_lookup(pc_section_nr(pfn), &map))) {
+		preempt_enable_notrace();
+		return pc_bad_alloc_bit(page, DUAL_BITMAP_DONE, _RET_IP_);
+	}
+	step = dual_bitmap_change_bit(&map, pc_section_bit(pfn), true);
+	preempt_enable_notrace();
+	if (unlikely(step))
+		pc_bad_alloc_bit(page, step, _RET_IP_);
+}
+
+static noinline bool pc_free_block(struct page *page, unsigned int order, unsigned long caller)
+{
+	unsigned int chunk = min_t(unsigned int, order, PC_SECTION_SHIFT);
+	struct dual_bitmap_fault fault __uninitialized;
+	struct dual_bitmap map __uninitialized;
+	unsigned long pfn, end;
+
+	if (unlikely(!pc_is_block(page, order, &pfn)))
+		return pc_bad_free(page, order, pfn, NULL, caller);
+	if (unlikely(PageReserved(page)))
+		return pc_reserved_free(page, order, pfn, caller);
+
+	end = pfn + (1UL << order);
+	do {
+		guard(preempt_notrace)();
+		if (unlikely(!pc_lookup(pc_section_nr(pfn), &map)))
+			return pc_bad_free(page, order, pfn, NULL, caller);
+		if (unlikely(!dual_bitmap_clear(&map, pc_section_bit(pfn), chunk, &fault)))
+			return pc_bad_free(page, order, pfn, &fault, caller);
+		pfn += PC_SECTION_PAGES;
+	} while (unlikely(pfn < end));
+	return true;
+}
+
+static noinline bool pc_bad_free_bit(struct page *page, enum dual_bitmap_step step,
+				     unsigned long caller)
+{
+	unsigned long pfn = page_to_pfn(page);
+	struct dual_bitmap_fault fault;
+	struct dual_bitmap map;
+
+	if (step == DUAL_BITMAP_DONE || !pc_lookup(pc_section_nr(pfn), &map))
+		return pc_bad_free(page, 0, pfn, NULL, caller);
+	dual_bitmap_bit_fault(&map, pc_section_bit(pfn), false, step, &fault);
+	return pc_bad_free(page, 0, pfn, &fault, caller);
+}
+
+/**
+ * __page_consistency_free - record that a block is taken back
+ * @page: first page of the block
+ * @order: of the block; may exceed a section
+ *
+ * Every legal late free of boot memory clears PageReserved first, so a page that
+ * still has it was never anybody's to free, although it is recorded outside.
+ *
+ * Context: Any, NMI included.
+ * Return: false if it must not be; the block has been reported and is leaked.
+ */
+bool __page_consistency_free(struct page *page, unsigned int order)
+{
+	enum dual_bitmap_step step;
+	struct dual_bitmap map;
+	unsigned long pfn;
+
+	if (order)
+		return pc_free_block(page, order, _RET_IP_);
+	if (unlikely(!pc_is_page(page, &pfn)))
+		return pc_bad_free(page, 0, pfn, NULL, _RET_IP_);
+	if (unlikely(PageReserved(page)))
+		return pc_reserved_free(page, 0, pfn, _RET_IP_);
+
+	preempt_disable_notrace();
+	if (unlikely(!pc_lookup(pc_section_nr(pfn), &map))) {
+		preempt_enable_notrace();
+		return pc_bad_free_bit(page, DUAL_BITMAP_DONE, _RET_IP_);
+	}
+	step = dual_bitmap_change_bit(&map, pc_section_bit(pfn), false);
+	preempt_enable_notrace();
+	if (unlikely(step))
+		return pc_bad_free_bit(page, step, _RET_IP_);
+	return true;
+}
+
+/**
+ * __page_consistency_unfree - a block that was taken back is not freed after all
+ * @page: first page of the block
+ * @order: of the block
+ *
+ * Context: Any, NMI included.
+ */
+void __page_consistency_unfree(struct page *page, unsigned int order)
+{
+	__page_consistency_alloc(page, order);
+}
+
+/* Free lists link heads in the zone with heads in struct pages, and nothing else. */
+static bool pc_is_link(const struct list_head *link, const struct zone *zone, unsigned int order)
+{
+	const struct list_head *lists = zone->free_area[order].free_list;
+	unsigned long pfn, offset = (unsigned long)link - (unsigned long)lists;
+	struct dual_bitmap map __uninitialized;
+
+	if (offset < sizeof(zone->free_area[order].free_list))
+		return IS_ALIGNED(offset, sizeof(*link));
+	return pc_is_page(list_entry(link, struct page, buddy_list), &pfn) &&
+	       pc_lookup(pc_section_nr(pfn), &map);
+}
+
+static void pc_bad_link(enum pc_event event, struct page *page, const void *link,
+			unsigned int order, unsigned long caller)
+{
+	pc_violated(event, PC_BAD_LINK, page, order, page_to_pfn(page), NULL, link, caller);
+}
+
+/**
+ * __page_consistency_leave - a block is about to be unlinked from a free list
+ * @page: as the list gave it; anything
+ * @zone: whose list
+ * @order: of the list
+ *
+ * A check only.  What follows writes through @page and through both its links,
+ * so all of them are proven first.
+ *
+ * Context: zone->lock held.
+ */
+void __page_consistency_leave(struct page *page, struct zone *zone, unsigned int order)
+{
+	struct dual_bitmap_fault fault __uninitialized;
+	struct list_head *next, *prev;
+	struct dual_bitmap map __uninitialized;
+	unsigned long pfn;
+
+	if (unlikely(!pc_is_block(page, order, &pfn)))
+		return pc_violated(PC_LEAVE_LIST, PC_MISALIGNED, page, order, pfn, NULL, NULL,
+				   _RET_IP_);
+	if (unlikely(!pc_lookup(pc_section_nr(pfn), &map)))
+		return pc_violated(PC_LEAVE_LIST, PC_BAD_POINTER, page, order, pfn, NULL, NULL,
+				   _RET_IP_);
+	if (unlikely(!dual_bitmap_is_clear(&map, pc_section_bit(pfn), order, &fault)))
+		return pc_violated(PC_LEAVE_LIST, PC_BAD_BLOCK, page, order, pfn, &fault, NULL,
+				   _RET_IP_);
+	if (unlikely(!PageBuddy(page) || buddy_order(page) != order))
+		return pc_violated(PC_LEAVE_LIST, PC_BAD_BLOCK, page, order, pfn, NULL, NULL,
+				   _RET_IP_);
+
+	next = READ_ONCE(page->buddy_list.next);
+	if (unlikely(!pc_is_link(next, zone, order) || next->prev != &page->buddy_list))
+		return pc_bad_link(PC_LEAVE_LIST, page, next, order, _RET_IP_);
+	prev = READ_ONCE(page->buddy_list.prev);
+	if (unlikely(!pc_is_link(prev, zone, order) || prev->next != &page->buddy_list))
+		pc_bad_link(PC_LEAVE_LIST, page, prev, order, _RET_IP_);
+}
+
+/**
+ * __page_consistency_join - a block is about to be linked into a free list
+ * @head: the list
+ * @zone: whose list
+ * @order: of the list
+ * @tail: at the end that @head->prev leads to
+ *
+ * What follows writes through the link at that end, so it is proven first.
+ *
+ * Context: zone->lock held.
+ */
+void __page_consistency_join(struct list_head *head, struct zone *zone, unsigned int order,
+			     bool tail)
+{
+	struct list_head *link = tail ? READ_ONCE(head->prev) : READ_ONCE(head->next);
+
+	if (unlikely(!pc_is_link(link, zone, order) ||
+		     (tail ? link->next : link->prev) != head))
+		pc_violated(PC_JOIN_LIST, PC_BAD_LINK, NULL, order, 0, NULL, link, _RET_IP_);
+}
+
+static int __init page_consistency_setup(char *options)
+{
+	char *option;
+
+	pc_policy = PC_POLICY_PANIC;
+	while ((option = strsep(&options, ","))) {
+		if (!strcmp(option, "off")) {
+			pc_policy = PC_POLICY_OFF;
+		} else if (!strcmp(option, "on")) {
+			pc_policy = PC_POLICY_PANIC;
+		} else if (!strcmp(option, "report")) {
+			pc_policy = PC_POLICY_REPORT;
+		} else if (!strcmp(option, "remote")) {
+			pc_remote = true;
+		} else {
+			pr_err("'%s' is unknown, taken for 'on'; known are off, on, report and remote\n",
+			       option);
+			pc_policy = PC_POLICY_PANIC;
+		}
+	}
+	return 0;
+}
+early_param("page_consistency", page_consistency_setup);
+
+/**
+ * page_consistency_init - start, if asked to
+ *
+ * Context: Boot, before the first page is freed into the allocator; from then on
+ *	    every page passes the hooks and there is no blind window.
+ */
+void __init page_consistency_init(void)
+{
+	const char *why;
+
+	if (IS_ENABLED(CONFIG_PAGE_CONSISTENCY_ENFORCED) && pc_policy == PC_POLICY_OFF)
+		pc_policy = PC_POLICY_PANIC;
+	if (pc_policy == PC_POLICY_OFF)
+		return;
+
+	why = pc_store_init(pc_remote);
+	if (why) {
+		pc_panic("asked for and not possible: %s", why);
+		return;
+	}
+
+	static_branch_enable(&page_consistency_enabled);
+	pr_info("%s: %lu pages in %lu sections, %lu KiB, copies at least %lu KiB apart\n",
+		pc_policy_name(), pc_store.tracked << PC_SECTION_SHIFT, pc_store.tracked,
+		pc_store.bytes >> 10, (unsigned long)(pc_store.distance >> 10));
+}

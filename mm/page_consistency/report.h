@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _MM_PAGE_CONSISTENCY_REPORT_H
+#define _MM_PAGE_CONSISTENCY_REPORT_H
+
+#include <linux/compiler.h>
+#include <linux/dual_bitmap.h>
+#include <linux/types.h>
+
+#include "table.h"
+
+struct page;
+
+/* What was violated.  Names and texts: pc_violations[] in report.c. */
+enum pc_violation {
+	PC_HANDED_OUT_TWICE,	/* handed out, but recorded outside already */
+	PC_NOT_HANDED_OUT,	/* freed, but recorded inside already */
+	PC_FREED_RESERVED,	/* freed while still PageReserved */
+	PC_LISTED_OUTSIDE,	/* on a free list, but recorded outside */
+	PC_BAD_PRIMARY,		/* record damaged: the primary is not what it must be */
+	PC_BAD_SECONDARY,	/* record damaged: the secondary is not what it must be */
+	PC_BAD_PAIR,		/* record damaged: and nothing tells which of the two */
+	PC_BAD_ENTRY,		/* table: an entry's seal is broken */
+	PC_BAD_ROOT,		/* table: a root pointer and its copy disagree */
+	PC_BAD_POINTER,		/* no struct page of tracked memory */
+	PC_MISALIGNED,		/* the block's PFN is no multiple of its size */
+	PC_BAD_BLOCK,		/* PageBuddy or order contradict the record */
+	PC_BAD_LINK,		/* free-list pointers do not lead back */
+	PC_NR_VIOLATIONS
+};
+
+/* Where it was noticed. */
+enum pc_event {
+	PC_HAND_OUT,
+	PC_TAKE_BACK,
+	PC_LEAVE_LIST,
+	PC_JOIN_LIST,
+	PC_VERIFY,
+	PC_NR_EVENTS
+};
+
+/**
+ * struct pc_report - everything known about a violation
+ * @violation: what
+ * @event: when
+ * @page: as it was passed, or NULL; not to be trusted unless @proven
+ * @proven: @page is a struct page of tracked memory and may be read
+ * @has_words: @fault is valid
+ * @has_entry: @entry is valid
+ * @pfn: first page of the block
+ * @order: of the block
+ * @section: pc_section_nr() of the offending pages
+ * @fault: the words, bits in the mask as they were before they were changed
+ * @entry: the table entry as it was found
+ * @link: for PC_BAD_LINK, the pointer that does not lead back
+ * @caller: return address of the hook
+ *
+ * The state the record should have had follows from @event: a hand-out, a list
+ * and PC_VERIFY's list audit expect "inside", taking back expects "outside".
+ */
+struct pc_report {
+	enum pc_violation violation;
+	enum pc_event event;
+	const struct page *page;
+	bool proven;
+	bool has_words;
+	bool has_entry;
+	unsigned long pfn;
+	unsigned int order;
+	unsigned long section;
+	struct dual_bitmap_fault fault;
+	struct pc_section entry;
+	const void *link;
+	unsigned long caller;
+};
+
+/* What page_consistency= has asked for. */
+enum pc_policy {
+	PC_POLICY_OFF,
+	PC_POLICY_PANIC,
+	PC_POLICY_REPORT,
+};
+
+extern enum pc_policy pc_policy;
+
+const char *pc_policy_name(void);
+unsigned long pc_violation_count(void);
+void pc_report(const struct pc_report *report);
+void __printf(1, 2) pc_panic(const char *fmt, ...);
+
+#endif /* _MM_PAGE_CONSISTENCY_REPORT_H */

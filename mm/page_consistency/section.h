@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _MM_PAGE_CONSISTENCY_SECTION_H
+#define _MM_PAGE_CONSISTENCY_SECTION_H
+
+#include <linux/mm.h>
+#include <linux/types.h>
+
+#include "report.h"
+#include "table.h"
+
+/**
+ * struct pc_store - where the record of every PFN is
+ * @roots: pages of PC_ROOT_SECTIONS entries; roots without a tracked section
+ *	   share one page of absent entries, so that none is NULL
+ * @inverted: the same pointers, inverted, in other pages
+ * @nr_sections: the table ends here; sized at boot from what memory can appear
+ * @tracked: sections with arrays
+ * @bytes: all memory taken, table included
+ * @distance: bytes between the two words of a pair, the smallest of all
+ */
+struct pc_store {
+	struct pc_section **roots;
+	unsigned long *inverted;
+	unsigned long nr_sections;
+	unsigned long tracked;
+	unsigned long bytes;
+	phys_addr_t distance;
+};
+
+extern struct pc_store pc_store;
+
+/* The two words of a pair are in frames whose numbers differ by this or more. */
+#define PC_MIN_DISTANCE_PAGES	2UL
+
+/**
+ * pc_lookup - find the arrays of a section
+ * @section: any number
+ * @map: filled in on success
+ *
+ * What is returned is what was checked: the pointers are read once.
+ *
+ * Context: Any.
+ * Return: true if the section is tracked and the table intact on the way to it;
+ *	   otherwise pc_lookup_failure() tells which is not the case.
+ */
+static __always_inline bool pc_lookup(unsigned long section, struct dual_bitmap *map)
+{
+	unsigned long nr = pc_root_nr(section);
+	const struct pc_section *entry;
+
+	if (unlikely(section >= pc_store.nr_sections))
+		return false;
+	entry = READ_ONCE(pc_store.roots[nr]);
+	if (unlikely((unsigned long)entry != ~READ_ONCE(pc_store.inverted[nr])))
+		return false;
+	entry += pc_root_index(section);
+	map->primary = READ_ONCE(entry->map.primary);
+	map->secondary = READ_ONCE(entry->map.secondary);
+	return likely(READ_ONCE(entry->seal) == pc_seal(map, section));
+}
+
+enum pc_violation pc_lookup_failure(unsigned long section, struct pc_report *report);
+unsigned long pc_next_section(unsigned long section);
+const char *pc_store_init(bool remote);
+
+/**
+ * pc_is_page - prove that a pointer is a struct page that the table covers
+ * @page: any value
+ * @pfn: set to the PFN in any case
+ *
+ * Nothing is read through @page before it is known to be inside the memmap of
+ * tracked memory.  Alignment counts: a pointer a few bytes off yields the same
+ * PFN, and a wrong page.
+ *
+ * Context: Any.
+ * Return: true if @page is the struct page of @pfn.
+ */
+static __always_inline bool pc_is_page(const struct page *page, unsigned long *pfn)
+{
+#if defined(CONFIG_SPARSEMEM) && !defined(CONFIG_SPARSEMEM_VMEMMAP)
+	/* The memmap is ordinary memory here, and which one it is stands in the page. */
+	struct dual_bitmap map;
+
+	if (!IS_ALIGNED((unsigned long)page, sizeof(long)) || !virt_addr_valid(page) ||
+	    !pc_lookup(page_to_section(page), &map)) {
+		*pfn = 0;
+		return false;
+	}
+#endif
+	*pfn = page_to_pfn(page);
+	/* A linear memmap loses nothing but the offset within a struct page. */
+	if (IS_ENABLED(CONFIG_SPARSEMEM_VMEMMAP) && is_power_of_2(sizeof(*page)))
+		return likely(IS_ALIGNED((unsigned long)page, sizeof(*page)));
+	return likely(pfn_to_page(*pfn) == page);
+}
+
+#endif /* _MM_PAGE_CONSISTENCY_SECTION_H */

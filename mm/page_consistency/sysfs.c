@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Page allocator consistency checker: /sys/kernel/mm/page_consistency/, one value
+ * per file.  See Documentation/ABI/testing/sysfs-kernel-mm-page-consistency.
+ */
+
+#include <linux/init.h>
+#include <linux/kobject.h>
+#include <linux/kstrtox.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/page_consistency.h>
+#include <linux/sysfs.h>
+
+#include "report.h"
+#include "scrub.h"
+#include "section.h"
+
+/* Of the last verification. */
+static struct pc_verified pc_last;
+static DEFINE_MUTEX(pc_last_mutex);
+
+#define PC_ATTR(_name, _mode, _format, _value)						\
+static ssize_t _name##_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)	\
+{												\
+	return sysfs_emit(buf, _format "\n", _value);						\
+}												\
+static struct kobj_attribute _name##_attr = __ATTR(_name, _mode, _name##_show, NULL)
+
+PC_ATTR(policy, 0444, "%s", pc_policy_name());
+PC_ATTR(sections, 0444, "%lu", pc_store.tracked);
+PC_ATTR(pages, 0444, "%lu", pc_store.tracked << PC_SECTION_SHIFT);
+PC_ATTR(bytes, 0444, "%lu", pc_store.bytes);
+PC_ATTR(distance, 0444, "%llu", (unsigned long long)pc_store.distance);
+PC_ATTR(violations, 0444, "%lu", pc_violation_count());
+PC_ATTR(verified_sections, 0400, "%lu", pc_last.sections);
+PC_ATTR(verified_pages, 0400, "%lu", pc_last.pages);
+PC_ATTR(verified_blocks, 0400, "%lu", pc_last.blocks);
+PC_ATTR(verified_mismatches, 0400, "%lu", pc_last.mismatches);
+PC_ATTR(verified_ns, 0400, "%llu", pc_last.ns);
+
+static ssize_t verify_store(struct kobject *kobj, struct kobj_attribute *attr,
+			    const char *buf, size_t count)
+{
+	struct pc_verified result;
+	bool start;
+	int error;
+
+	error = kstrtobool(buf, &start);
+	if (error)
+		return error;
+	if (!start)
+		return -EINVAL;
+
+	error = pc_verify(&result);
+	guard(mutex)(&pc_last_mutex);
+	pc_last = result;
+	return error ?: count;
+}
+static struct kobj_attribute verify_attr = __ATTR_WO(verify);
+
+static struct attribute *pc_attrs[] = {
+	&policy_attr.attr,
+	&sections_attr.attr,
+	&pages_attr.attr,
+	&bytes_attr.attr,
+	&distance_attr.attr,
+	&violations_attr.attr,
+	&verify_attr.attr,
+	&verified_sections_attr.attr,
+	&verified_pages_attr.attr,
+	&verified_blocks_attr.attr,
+	&verified_mismatches_attr.attr,
+	&verified_ns_attr.attr,
+	NULL
+};
+
+/* A kernel in which it is off says so, and nothing else. */
+static umode_t pc_visible(struct kobject *kobj, struct attribute *attr, int index)
+{
+	return page_consistency_on() || attr == &policy_attr.attr ? attr->mode : 0;
+}
+
+static const struct attribute_group pc_group = {
+	.name = "page_consistency",
+	.attrs = pc_attrs,
+	.is_visible = pc_visible,
+};
+
+static int __init pc_sysfs_init(void)
+{
+	return sysfs_create_group(mm_kobj, &pc_group);
+}
+late_initcall(pc_sysfs_init);
