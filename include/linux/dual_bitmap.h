@@ -31,9 +31,9 @@
 #include <linux/compiler.h>
 #include <linux/kconfig.h>
 #include <linux/log2.h>
+#include <linux/processor.h>
 #include <linux/string.h>
 #include <linux/types.h>
-#include <vdso/processor.h>
 
 /**
  * struct dual_bitmap - the two arrays, same length

@@ -66,10 +66,10 @@ static noinline void pc_violated(enum pc_event event, enum pc_violation otherwis
 		.event = event, .violation = otherwise, .page = page, .pfn = pfn,
 		.order = order, .section = pc_section_nr(pfn), .link = link, .caller = caller,
 	};
-	enum pc_violation lookup = pc_lookup_failure(report.section, &report);
+	enum pc_violation lookup = pc_store_failure(&pc_store, report.section, &report);
 	struct dual_bitmap map __uninitialized;
 
-	if (!page) {
+	if (!page && link) {
 		report.has_entry = false;
 	} else if (!pc_is_page(page, &report.pfn)) {
 		report.violation = PC_BAD_POINTER;
@@ -216,14 +216,14 @@ static noinline bool pc_free_block(struct page *page, unsigned int order, unsign
 
 	if (unlikely(!pc_is_block(page, order, &pfn)))
 		return pc_bad_free(page, order, pfn, NULL, caller);
-	if (unlikely(PageReserved(page)))
-		return pc_reserved_free(page, order, pfn, caller);
 
 	end = pfn + (1UL << order);
 	do {
 		guard(preempt_notrace)();
 		if (unlikely(!pc_lookup(pc_section_nr(pfn), &map)))
 			return pc_bad_free(page, order, pfn, NULL, caller);
+		if (unlikely(PageReserved(page)))
+			return pc_reserved_free(page, order, pfn, caller);
 		if (unlikely(!dual_bitmap_clear(&map, pc_section_bit(pfn), chunk, &fault)))
 			return pc_bad_free(page, order, pfn, &fault, caller);
 		pfn += PC_SECTION_PAGES;
@@ -265,13 +265,15 @@ bool __page_consistency_free(struct page *page, unsigned int order)
 		return pc_free_block(page, order, _RET_IP_);
 	if (unlikely(!pc_is_page(page, &pfn)))
 		return pc_bad_free(page, 0, pfn, NULL, _RET_IP_);
-	if (unlikely(PageReserved(page)))
-		return pc_reserved_free(page, 0, pfn, _RET_IP_);
 
 	preempt_disable_notrace();
 	if (unlikely(!pc_lookup(pc_section_nr(pfn), &map))) {
 		preempt_enable_notrace();
 		return pc_bad_free_bit(page, DUAL_BITMAP_DONE, _RET_IP_);
+	}
+	if (unlikely(PageReserved(page))) {
+		preempt_enable_notrace();
+		return pc_reserved_free(page, 0, pfn, _RET_IP_);
 	}
 	step = dual_bitmap_change_bit(&map, pc_section_bit(pfn), false);
 	preempt_enable_notrace();

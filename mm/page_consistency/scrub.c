@@ -122,7 +122,7 @@ static void pc_report_pair(unsigned long section, const struct dual_bitmap *map,
 		},
 	};
 
-	pc_lookup_failure(section, &report);
+	pc_store_failure(&pc_store, section, &report);
 	report.pfn = (section << PC_SECTION_SHIFT) + word * BITS_PER_LONG + __ffs(bad);
 	report.page = pfn_to_online_page(report.pfn);
 	report.proven = report.page;
@@ -136,7 +136,7 @@ static void pc_verify_section(unsigned long section, struct pc_verified *result)
 	struct dual_bitmap map;
 
 	if (!pc_lookup(section, &map)) {
-		report.violation = pc_lookup_failure(section, &report);
+		report.violation = pc_store_failure(&pc_store, section, &report);
 		report.pfn = section << PC_SECTION_SHIFT;
 		result->mismatches++;
 		pc_report(&report);
@@ -174,7 +174,7 @@ static unsigned long pc_audit_block(struct page *page, unsigned long pfn,
 	if (order > MAX_PAGE_ORDER || !IS_ALIGNED(pfn, 1UL << order)) {
 		order = 0;
 	} else if (!pc_lookup(report.section, &map)) {
-		report.violation = pc_lookup_failure(report.section, &report);
+		report.violation = pc_store_failure(&pc_store, report.section, &report);
 	} else if (!dual_bitmap_is_clear(&map, pc_section_bit(pfn), order, &report.fault)) {
 		report.violation = PC_LISTED_OUTSIDE;
 		report.has_words = true;

@@ -45,24 +45,26 @@ struct pc_cluster {
 };
 
 /**
- * pc_lookup_failure - why pc_lookup() failed
+ * pc_store_failure - why pc_store_lookup() failed
+ * @store: the table
  * @section: the section
- * @report: gets the entry, if it could be read
+ * @report: gets the section and its entry, if that could be read
  *
  * Context: Any.
  * Return: what to report; PC_BAD_POINTER means not tracked.
  */
-enum pc_violation pc_lookup_failure(unsigned long section, struct pc_report *report)
+enum pc_violation pc_store_failure(const struct pc_store *store, unsigned long section,
+				   struct pc_report *report)
 {
 	unsigned long nr = pc_root_nr(section);
 	const struct pc_section *root;
 
 	report->section = section;
-	if (section >= pc_store.nr_sections)
+	if (section >= store->nr_sections)
 		return PC_BAD_POINTER;
 
-	root = READ_ONCE(pc_store.roots[nr]);
-	if ((unsigned long)root != ~READ_ONCE(pc_store.inverted[nr]))
+	root = READ_ONCE(store->roots[nr]);
+	if ((unsigned long)root != ~READ_ONCE(store->inverted[nr]))
 		return PC_BAD_ROOT;
 
 	report->entry = root[pc_root_index(section)];
@@ -87,7 +89,7 @@ unsigned long pc_next_section(unsigned long section)
 
 	for (; section < pc_store.nr_sections; section++)
 		if (pc_lookup(section, &map) ||
-		    pc_lookup_failure(section, &unused) != PC_BAD_POINTER)
+		    pc_store_failure(&pc_store, section, &unused) != PC_BAD_POINTER)
 			break;
 	return section;
 }

@@ -33,25 +33,27 @@ extern struct pc_store pc_store;
 #define PC_MIN_DISTANCE_PAGES	2UL
 
 /**
- * pc_lookup - find the arrays of a section
+ * pc_store_lookup - find the arrays of a section
+ * @store: the table
  * @section: any number
- * @map: filled in on success
+ * @map: filled in
  *
  * What is returned is what was checked: the pointers are read once.
  *
  * Context: Any.
  * Return: true if the section is tracked and the table intact on the way to it;
- *	   otherwise pc_lookup_failure() tells which is not the case.
+ *	   otherwise pc_store_failure() tells which is not the case.
  */
-static __always_inline bool pc_lookup(unsigned long section, struct dual_bitmap *map)
+static __always_inline bool pc_store_lookup(const struct pc_store *store, unsigned long section,
+					    struct dual_bitmap *map)
 {
 	unsigned long nr = pc_root_nr(section);
 	const struct pc_section *entry;
 
-	if (unlikely(section >= pc_store.nr_sections))
+	if (unlikely(section >= store->nr_sections))
 		return false;
-	entry = READ_ONCE(pc_store.roots[nr]);
-	if (unlikely((unsigned long)entry != ~READ_ONCE(pc_store.inverted[nr])))
+	entry = READ_ONCE(store->roots[nr]);
+	if (unlikely((unsigned long)entry != ~READ_ONCE(store->inverted[nr])))
 		return false;
 	entry += pc_root_index(section);
 	map->primary = READ_ONCE(entry->map.primary);
@@ -59,7 +61,13 @@ static __always_inline bool pc_lookup(unsigned long section, struct dual_bitmap 
 	return likely(READ_ONCE(entry->seal) == pc_seal(map, section));
 }
 
-enum pc_violation pc_lookup_failure(unsigned long section, struct pc_report *report);
+static __always_inline bool pc_lookup(unsigned long section, struct dual_bitmap *map)
+{
+	return pc_store_lookup(&pc_store, section, map);
+}
+
+enum pc_violation pc_store_failure(const struct pc_store *store, unsigned long section,
+				   struct pc_report *report);
 unsigned long pc_next_section(unsigned long section);
 const char *pc_store_init(bool remote);
 
