@@ -359,6 +359,13 @@ static void overwritten_word_is_detected(struct kunit *test)
 	struct dual_bitmap_fault fault;
 	unsigned long bit = run_at(0, order);
 
+	fill(c, bit, order, false);
+	/* Both wiped to the same value: what two copies of one state would not show. */
+	for (n = 0; n < 2; n++) {
+		c->map.primary[DAMAGED] = n ? ~0UL : 0;
+		c->map.secondary[DAMAGED] = n ? ~0UL : 0;
+		KUNIT_ASSERT_FALSE(test, is_clear(test, bit, order));
+	}
 	for (n = 0; n < 12; n++) {
 		bool set = n % 2, primary = n / 2 % 2;
 		unsigned long *word = primary ? c->map.primary : c->map.secondary;
@@ -371,19 +378,6 @@ static void overwritten_word_is_detected(struct kunit *test)
 		KUNIT_ASSERT_EQ(test, DAMAGED, dual_bitmap_find_bad(&c->map, 0, TEST_WORDS));
 		is_clear(test, bit, order);
 		change(test, bit, order, set, &fault);
-	}
-}
-
-static void both_words_wiped_alike_are_detected(struct kunit *test)
-{
-	struct context *c = test->priv;
-	unsigned int n;
-
-	for (n = 0; n < 2; n++) {
-		fill(c, 0, 0, false);
-		c->map.primary[DAMAGED] = n ? ~0UL : 0;
-		c->map.secondary[DAMAGED] = n ? ~0UL : 0;
-		KUNIT_EXPECT_EQ(test, DAMAGED, dual_bitmap_find_bad(&c->map, 0, TEST_WORDS));
 	}
 }
 
@@ -437,8 +431,8 @@ static void check_undo(struct kunit *test, unsigned long run, unsigned int order
 	c->want = c->now;
 	for (n = run; n < run + (1UL << order); n++)
 		if (n / BITS_PER_LONG <= fault.word)
-			model_force(&c->want, n, 1, get_one(before.primary, n) ||
-						    !get_one(before.secondary, n));
+			model_force(&c->want, n, 1,
+				    get_one(before.primary, n) || !get_one(before.secondary, n));
 	dual_bitmap_undo_clear(&c->map, run, order, &fault);
 	KUNIT_ASSERT_MEMEQ(test, &c->now, &c->want, sizeof(c->now));
 }
@@ -533,8 +527,8 @@ static void classify_tells_bits_from_words(struct kunit *test)
 
 /* Races. */
 
-#define RACES		40000		/* to set and to clear in turn */
-#define RACE_TIME	(2 * HZ)
+#define RACES		20000		/* to set and to clear in turn */
+#define RACE_TIME	HZ
 
 /*
  * A hypervisor, or the host of UML, can take the CPU from the winner between its
@@ -571,9 +565,11 @@ static void meet(struct race *race, int generation)
 {
 	if (atomic_inc_return(&race->arrived) == 2 * generation) {
 		WRITE_ONCE(race->start, ktime_get_mono_fast_ns() + 1000);
+		/* Whoever sees the generation sees the start, and what judge() has left. */
 		smp_store_release(&race->met, generation);
 		return;
 	}
+	/* Pairs with the release above. */
 	while (smp_load_acquire(&race->met) < generation) {
 		cpu_relax();
 		cond_resched();
@@ -622,15 +618,16 @@ static int race_thread(void *arg)
 	bool set = true;
 	int generation = 0;
 
-	do {
+	for (;;) {
 		meet(race, ++generation);
+		if (race->over)
+			break;
 		race_once(racer, set);
 		meet(race, ++generation);
 		if (racer == &race->racers[0])
 			judge(race, set);
 		set = !set;
-		meet(race, ++generation);
-	} while (!race->over);
+	}
 	kthread_complete_and_exit(&racer->done, 0);
 }
 
@@ -720,7 +717,6 @@ static struct kunit_case dual_bitmap_cases[] = {
 	KUNIT_CASE_PARAM(both_bits_of_a_pair_flipped_is_a_repeat, order_gen_params),
 	KUNIT_CASE(double_bit_error_is_detected_unless_it_is_a_repeat),
 	KUNIT_CASE_PARAM(overwritten_word_is_detected, order_gen_params),
-	KUNIT_CASE(both_words_wiped_alike_are_detected),
 	KUNIT_CASE_PARAM(failed_first_step_leaves_the_secondary_alone, order_gen_params),
 	KUNIT_CASE_PARAM(force_set_makes_any_run_set, order_gen_params),
 	KUNIT_CASE_PARAM(undo_clear_leaves_only_soundly_clear_bits_clear, order_gen_params),

@@ -74,16 +74,17 @@ static __always_inline unsigned long pc_root_index(unsigned long section)
 }
 
 /*
- * Linear, so that one flipped bit in any of the inputs or in the seal itself
- * always shows.  The rotation keeps exchanged pointers from cancelling out, the
- * multiple keeps an entry from passing for a neighbour's and, never being zero,
- * an absent entry from passing at all.
+ * One flipped bit in any of the inputs or in the seal itself always shows.  The
+ * rotation keeps exchanged pointers from cancelling out, by an odd distance, or
+ * pointers whose difference has equal halves still would.  The multiple keeps an
+ * entry from passing for another section's and, never being zero, an absent entry
+ * from passing at all.
  */
 static __always_inline unsigned long pc_seal(const struct dual_bitmap *map, unsigned long section)
 {
 	unsigned long secondary = (unsigned long)map->secondary;
 
-	secondary = secondary << (BITS_PER_LONG / 2) | secondary >> (BITS_PER_LONG / 2);
+	secondary = secondary << (BITS_PER_LONG / 2 - 1) | secondary >> (BITS_PER_LONG / 2 + 1);
 	return (unsigned long)map->primary ^ secondary ^ (section + 1) * GOLDEN_RATIO_32;
 }
 

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0
+"""python3 -m lab COMMAND: what the Makefile's targets call."""
+
+import importlib
+import importlib.util
+import signal
+import sys
+
+from lab import common
+from lab.common import LabError, say
+
+# command: (module, function, what it does). Modules are imported only when called: a broken
+# or missing one must not keep the others from working.
+COMMANDS = {
+    "run": ("demo", "main", "from a bare machine to the demonstration: a panic report, explained"),
+    "test": ("suite", "main", "KUnit, boot, panic and series tests; ends with N passed, N failed"),
+    "tree": ("tree", "main", "build/linux: kernel plus series, one commit each (KSRC=, FORCE=1)"),
+    "refresh": ("tree", "refresh_main", "edits and commits of build/linux to overlay and patches"),
+    "series": ("series", "main", "build/series: the mails for git am, signed off by you"),
+    "kernel": ("build", "main", "build one kernel configuration (CONFIG=name)"),
+    "boot": ("boot", "main", "boot one configuration with a shell (CONFIG=name APPEND='...')"),
+    "check": ("check", "main", "checkpatch, sparse, W=1, documentation; every commit builds"),
+    "bench": ("bench", "main", "the measurements, against the unpatched kernel and the peers"),
+    "mutants": ("mutants", "main", "one-line breakages that must each turn a named test red"),
+    "campaign": ("campaign", "main", "fault injection from outside, every outcome classified"),
+    "clean": ("tree", "clean_main", "remove what was built; keeps downloads, spares edits"),
+}
+
+
+def usage():
+    width = max(map(len, COMMANDS))
+    for name, (_, _, text) in COMMANDS.items():
+        say(f"make {name:<{width}}  {text}")
+
+
+def dispatch(argv):
+    if not argv or argv[0] in ("help", "-h", "--help"):
+        return usage()
+    if argv[0] not in COMMANDS:
+        raise LabError(f"there is no command '{argv[0]}'; make help lists them")
+    module, function, _ = COMMANDS[argv[0]]
+    if not importlib.util.find_spec(f"lab.{module}"):
+        raise LabError(f"make {argv[0]}: lab/{module}.py is not there (yet); "
+                       "this part of the lab has not been written, or the checkout is incomplete")
+    entry = getattr(importlib.import_module(f"lab.{module}"), function, None)
+    if not entry:
+        raise LabError(f"make {argv[0]}: lab/{module}.py has no {function}()")
+    return entry(argv[1:])
+
+
+sys.argv[0] = "lab"
+# A cancelled CI job gets SIGTERM: unwind as for ^C, so that nothing is left half done.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+common.main(dispatch)

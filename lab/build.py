@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Build kernels: one output folder per configuration, incremental, cached.
+
+    build/out/NAME          the patched tree in configuration NAME
+    build/base/out/NAME     the unpatched one, without the product's fragments
+"""
+
+import bisect
+import contextlib
+import os
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import child, kconfig, packages
+from lab.common import (BUILD, CACHE, JOBS, LOGS, TREE, LabError, locked, quoted, run,
+                        say, show, timed)
+
+PROGRESS = 15			# seconds between signs of life
+
+
+@dataclass
+class Kernel:
+    """A built kernel and what is known about it."""
+
+    name: str
+    arch: str
+    base: bool
+    out: Path
+    image: Path			# what is booted
+    vmlinux: Path		# what has the symbols
+    config_path: Path
+    slow: float = 1
+
+    def options(self):
+        """The options it was built with, {name: value}."""
+        return kconfig.parse(self.config_path.read_text())
+
+    def has(self, option):
+        return self.options().get(option) == "y"
+
+    def symbols(self):
+        """[(address, name)] of all functions and data, in order of address."""
+        if not hasattr(self, "_symbols"):
+            lines = (self.out / "System.map").read_text().splitlines()
+            self._symbols = [(int(line.split()[0], 16), line.split()[2]) for line in lines]
+        return self._symbols
+
+    def address(self, name):
+        """The virtual address of a symbol, as linked (RANDOMIZE_BASE is off)."""
+        for address, known in self.symbols():
+            if known == name:
+                return address
+        raise LabError(f"kernel {self.name} has no symbol {name}")
+
+    def symbol(self, address):
+        """'function+0x12' for an address of the kernel, else the number."""
+        with contextlib.suppress(OSError):
+            at = bisect.bisect(self.symbols(), (address, "\x7f")) - 1
+            if at >= 0 and address - self.symbols()[at][0] < 0x10000:
+                found, name = self.symbols()[at]
+                return f"{name}+{address - found:#x}"
+        return hex(address)
+
+
+def place(name, base=False):
+    """The output folder of a configuration."""
+    return (BUILD / "base" / "out" if base else BUILD / "out") / name
+
+
+def source(base=False):
+    """The kernel tree, assembled if need be."""
+    from lab import tree	# here, because tree is not needed for a given source
+    return Path(tree.base_worktree() if base else tree.ensure() or TREE)
+
+
+def _environment():
+    # Both trees stand two levels above their output folder, so that with
+    # BASEDIR the same file compiles to the same cache entry in either.
+    return {"CCACHE_DIR": CACHE / "ccache", "CCACHE_BASEDIR": BUILD,
+            "CCACHE_MAXSIZE": "10G", "CCACHE_NOHASHDIR": "1",
+            "KBUILD_BUILD_TIMESTAMP": "Thu Jan  1 00:00:00 UTC 1970",
+            "KBUILD_BUILD_USER": "lab", "KBUILD_BUILD_HOST": "lab", "LC_ALL": "C",
+            # What a developer's shell may hold must not change what is built.
+            "CROSS_COMPILE": "", "LLVM": "", "KBUILD_OUTPUT": "", "MAKEFLAGS": ""}
+
+
+def _make(config, src, out, *targets, settings=()):
+    compiler = ["CC=ccache gcc", "HOSTCC=ccache gcc"] if shutil.which("ccache") else []
+    # BASEDIR makes paths relative, which Kbuild's own map of __FILE__ does not know.
+    compiler += [f"KCFLAGS=-fmacro-prefix-map={os.path.relpath(src, out)}/="]
+    # An empty but given LOCALVERSION= also drops the '+' of an untagged tree.
+    return ["make", "-C", src, f"O={out}", f"ARCH={config.arch}", "LOCALVERSION=",
+            f"-j{JOBS}", *compiler, *settings, *targets]
+
+
+def configure(config, base, src, out):
+    """Make .config when the fragments changed, and read every line back."""
+    files = config.files(base)
+    stamp, final, fresh = out / ".lab-fragments", out / ".config", out / ".config.lab"
+    wish = kconfig.fingerprint(config, base)
+    log = f"{out.name}{'-base' if base else ''}.log"
+    env = {**_environment(), "KCONFIG_CONFIG": str(fresh)}
+    if final.exists() and stamp.exists() and stamp.read_text() == wish:
+        shutil.copy2(final, fresh)	# the tree's Kconfig files may have changed
+    else:
+        say(f"configuring {config.name}: {', '.join(f.stem for f in files)}")
+        run(_make(config, src, out, "-s", "tinyconfig"),
+            log=f"tinyconfig-{log}", quiet=True, env=env)
+        run(["sh", src / "scripts/kconfig/merge_config.sh", "-m", "-O", out, fresh, *files],
+            log=f"merge-{log}", quiet=True, env=env, cwd=src)
+    run(_make(config, src, out, "-s", "olddefconfig"),
+        log=f"olddefconfig-{log}", quiet=True, env=env)
+    kconfig.verify(files, fresh)
+    # A .config with a new date and the old content would rebuild for nothing.
+    if not final.exists() or final.read_bytes() != fresh.read_bytes():
+        shutil.copyfile(fresh, final)
+    fresh.unlink()
+    stamp.write_text(wish)
+
+
+def _last_object(path):
+    """The newest '  CC      mm/page_alloc.o' of a log."""
+    with open(path, "rb") as log:
+        log.seek(max(0, path.stat().st_size - 4096))
+        lines = log.read().decode(errors="replace").splitlines()
+    words = [line.split() for line in lines if line.startswith("  ") and len(line.split()) > 1]
+    return " ".join(words[-1][:2]) if words else ""
+
+
+def _run_make(argv, log_name, what):
+    """Run make with signs of life; explain a failure by its first errors."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    log = LOGS / log_name
+    say(f"$ {quoted(argv)}   # log: {show(log)}")
+    env = dict(os.environ, **{k: str(v) for k, v in _environment().items()})
+    begun = time.monotonic()
+    with open(log, "w") as sink, \
+            child.running(argv, env=env, stdout=sink, stderr=subprocess.STDOUT) as make:
+        while True:
+            try:
+                status = make.wait(PROGRESS)
+                break
+            except subprocess.TimeoutExpired:
+                say(f"  {what}: {time.monotonic() - begun:4.0f} s  {_last_object(log)}")
+    if status:
+        raise LabError(_explain(log, quoted(argv), status))
+
+
+def _explain(log, command, status):
+    lines = log.read_text(errors="replace").splitlines()
+    errors = [i for i, line in enumerate(lines)
+              if "error:" in line or "undefined reference" in line or "***" in line]
+    start = max(0, errors[0] - 2) if errors else -25
+    shown = lines[start:start + 25] if errors else lines[start:]
+    return "\n".join([f"the build failed ({status}): {command}",
+                      *("  | " + line for line in shown), f"the whole log: {show(log)}"])
+
+
+def build(name, base=False, src=None):
+    """Build one configuration and return its Kernel.
+
+    src overrides the tree; otherwise it is assembled by lab.tree.
+    """
+    packages.need("build")
+    config = kconfig.find(name)
+    src = Path(src or source(base)).resolve()
+    out = place(name, base)
+    out.mkdir(parents=True, exist_ok=True)
+    what = f"{name}{' (base)' if base else ''}"
+    with locked(f"out-{name}{'-base' if base else ''}"), timed(f"kernel {what}"):
+        configure(config, base, src, out)
+        target = "linux" if config.arch == "um" else "vmlinux"
+        _run_make(_make(config, src, out, target),
+                  f"build-{name}{'-base' if base else ''}.log", what)
+        return _finish(config, base, out)
+
+
+def _finish(config, base, out):
+    vmlinux = out / "vmlinux"
+    image = out / "linux" if config.arch == "um" else out / "vmlinux.boot"
+    if config.arch != "um" and (not image.exists()
+                                or image.stat().st_mtime < vmlinux.stat().st_mtime):
+        # PVH boots an ELF file; without symbols there is less for QEMU to load.
+        run(["objcopy", "-S", vmlinux, image], quiet=True)
+    return Kernel(config.name, config.arch, base, out, image, vmlinux,
+                  out / ".config", config.slow)
+
+
+def built(name, base=False):
+    """The Kernel that an earlier build() left, without building anything."""
+    kernel = _finish(kconfig.find(name), base, place(name, base)) \
+        if (place(name, base) / "vmlinux").exists() else None
+    if not kernel:
+        raise LabError(f"kernel {name} is not built: make kernel CONFIG={name}")
+    return kernel
+
+
+def objects(name, base, paths, src=None, settings=()):
+    """Build only some objects, e.g. mm/page_alloc.o; returns {path: file}.
+
+    settings are further words for make, e.g. 'W=1'.
+    """
+    packages.need("build")
+    config = kconfig.find(name)
+    src = Path(src or source(base)).resolve()
+    out = place(name, base)
+    out.mkdir(parents=True, exist_ok=True)
+    suffix = "-base" if base else ""
+    with locked(f"out-{name}{suffix}"):
+        configure(config, base, src, out)
+        _run_make(_make(config, src, out, *paths, settings=settings),
+                  f"objects-{name}{suffix}.log", f"objects of {name}{suffix}")
+    return {path: out / path for path in paths}
+
+
+def main(argv):
+    """make kernel CONFIG=name [BASE=1]"""
+    words = dict(word.split("=", 1) for word in argv if "=" in word)
+    name = words.get("CONFIG") or os.environ.get("CONFIG") or "x86"
+    base = (words.get("BASE") or os.environ.get("BASE", "")) not in ("", "0")
+    kernel = build(name, base, src=os.environ.get("LAB_SRC"))
+    say(f"image: {show(kernel.image)}\nsymbols: {show(kernel.vmlinux)}")
+    return 0
+
+
+if __name__ == "__main__":
+    from lab import common
+    common.main(main)

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The guest's first file system: busybox, the agent, and static C helpers.
+
+lab/guest/*.c are compiled statically; the rest of lab/guest is copied to /lab.
+Archives are cached under a hash of everything that goes into them.
+"""
+
+import gzip
+import hashlib
+import os
+import re
+import shutil
+import stat
+from pathlib import Path
+
+from lab.common import BUILD, LabError, locked, run, say, show
+
+GUEST = Path(__file__).resolve().parent / "guest"
+STORE = BUILD / "guest"
+DIRECTORIES = ("bin", "dev", "etc", "lab", "lib", "lib64", "proc", "root", "run", "sbin",
+               "sys", "tmp", "usr", "usr/bin", "usr/sbin", "usr/lib", "var")
+
+
+class Archive:
+    """A cpio archive in the newc format, which is what the kernel unpacks."""
+
+    def __init__(self):
+        self.parts = []
+        self.seen = set()
+        self.inode = 0
+
+    def _entry(self, name, mode, data=b"", device=(0, 0)):
+        self.inode += 1
+        raw = name.encode() + b"\0"
+        # The time stays zero: same content, same archive, same hash.
+        fields = (self.inode, mode, 0, 0, 1, 0, len(data), 0, 0, *device, len(raw), 0)
+        head = b"070701" + b"".join(b"%08x" % value for value in fields) + raw
+        self.parts += [head, b"\0" * (-len(head) % 4), data, b"\0" * (-len(data) % 4)]
+
+    def directory(self, name):
+        """A directory and those above it, each once."""
+        path = Path(name)
+        for part in [*reversed(path.parents), path]:
+            if str(part) not in (".", "/") and str(part) not in self.seen:
+                self.seen.add(str(part))
+                self._entry(str(part), stat.S_IFDIR | 0o755)
+
+    def file(self, name, data, mode=0o755):
+        self.directory(Path(name).parent)
+        self._entry(name, stat.S_IFREG | mode, data)
+
+    def link(self, name, target):
+        self.directory(Path(name).parent)
+        self._entry(name, stat.S_IFLNK | 0o777, target.encode())
+
+    def device(self, name, major, minor):
+        self._entry(name, stat.S_IFCHR | 0o600, device=(major, minor))
+
+    def data(self):
+        self._entry("TRAILER!!!", 0)
+        return b"".join(self.parts)
+
+
+def busybox():
+    """The static busybox; a dynamic one would need libraries in the guest."""
+    path = shutil.which("busybox")
+    if not path:
+        raise LabError("busybox is missing: apt-get install busybox-static")
+    if libraries(path):
+        raise LabError(f"{path} is not static: apt-get install busybox-static")
+    return Path(path)
+
+
+def libraries(binary):
+    """The shared objects a binary needs, as ldd names them."""
+    done = run(["ldd", binary], quiet=True, check=False)
+    return sorted(set(re.findall(r"(/\S+) \(0x", done.stdout))) if not done.returncode else []
+
+
+def compile_helpers():
+    """lab/guest/*.c as static programs: {name: path}, compiled once per content."""
+    built = {}
+    STORE.mkdir(parents=True, exist_ok=True)
+    for source in sorted(GUEST.glob("*.c")):
+        digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
+        binary = STORE / f"{source.stem}-{digest}"
+        if not binary.exists():
+            fresh = binary.with_suffix(f".{os.getpid()}")
+            run(["gcc", "-static", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread",
+                 "-D_GNU_SOURCE",
+                 "-o", fresh, source], quiet=True)
+            fresh.rename(binary)
+        built[source.stem] = binary
+    return built
+
+
+def _tool(name):
+    path = shutil.which(name)
+    if not path:
+        raise LabError(f"{name} is missing: apt-get install {name}")
+    return Path(path)
+
+
+def _inputs(tools, extra):
+    """Every file of the archive: {path in the guest: path here}."""
+    files = {f"lab/{path.name}": path for path in sorted(GUEST.iterdir())
+             if path.is_file() and path.suffix != ".c"}
+    files.update({f"lab/{name}": path for name, path in compile_helpers().items()})
+    for name in tools:
+        path = _tool(name)
+        files[f"usr/bin/{path.name}"] = path
+        files.update({library.lstrip("/"): Path(library) for library in libraries(path)})
+    files.update({name.lstrip("/"): Path(path) for name, path in (extra or {}).items()})
+    files["bin/busybox"] = busybox()
+    return files
+
+
+def _fill(archive, files):
+    for name in DIRECTORIES:
+        archive.directory(name)
+    for name, path in sorted(files.items()):
+        archive.file(name, path.read_bytes(), 0o755 if os.access(path, os.X_OK) else 0o644)
+    applets = run([files["bin/busybox"], "--list"], quiet=True).split()
+    # A link of that name would replace the binary by a link to itself.
+    for applet in applets:
+        if applet != "busybox":
+            archive.link(f"bin/{applet}", "/bin/busybox")
+    archive.link("init", "/lab/init")
+    archive.device("dev/console", 5, 1)
+    archive.device("dev/null", 1, 3)
+
+
+def initramfs(tools=(), extra=None):
+    """Path of an initramfs.
+
+    tools names programs of this machine to take along with their libraries,
+    extra is {path in the guest: path here}.
+    """
+    with locked("initramfs"):
+        files = _inputs(tools, extra)
+        digest = hashlib.sha256(Path(__file__).read_bytes())
+        for name, path in sorted(files.items()):
+            digest.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+        result = STORE / f"initramfs-{digest.hexdigest()[:16]}.cpio.gz"
+        if not result.exists():
+            archive = Archive()
+            _fill(archive, files)
+            fresh = result.with_suffix(f".{os.getpid()}")
+            # Unpacking is quick at any level; packing is not.
+            fresh.write_bytes(gzip.compress(archive.data(), 1, mtime=0))
+            fresh.rename(result)
+            say(f"initramfs: {show(result)}, {result.stat().st_size >> 10} KiB")
+        return result
+
+
+def host_init():
+    """Path of the init for a guest whose root is the host's file system."""
+    place = STORE / "host"
+    with locked("initramfs"):
+        helpers = compile_helpers()
+        place.mkdir(parents=True, exist_ok=True)
+        for path in [*GUEST.iterdir(), *helpers.values()]:
+            if path.is_file() and path.suffix != ".c":
+                name = path.name if path.parent == GUEST else path.name.rsplit("-", 1)[0]
+                fresh = place / f".{name}.{os.getpid()}"
+                shutil.copy(path, fresh)
+                fresh.rename(place / name)
+    return place / "init"

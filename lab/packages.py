@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Programs the lab needs, and the Debian packages that bring them.
+
+A group is looked for by program or file, not by package name: a hand-built
+qemu in PATH is as good as the packaged one, and asking dpkg would not see it.
+"""
+
+import glob
+import os
+import shutil
+
+from lab.common import LabError, quoted, run, say
+
+# group -> {package: what proves that it is there}. A name without a slash is
+# a program in PATH; one with a slash is a file (a glob), any of the list.
+GROUPS = {
+    "source": {"git": ["git"], "xz-utils": ["xz"], "tar": ["tar"]},
+    "build": {
+        "gcc": ["gcc"], "make": ["make"], "flex": ["flex"], "bison": ["bison"],
+        "bc": ["bc"], "ccache": ["ccache"], "perl": ["perl"], "cpio": ["cpio"],
+        "rsync": ["rsync"], "kmod": ["depmod"], "git": ["git"],
+        "xz-utils": ["xz"],
+        "libc6-dev": ["/usr/include/*/sys/types.h", "/usr/include/sys/types.h"],
+        "libelf-dev": ["/usr/include/libelf.h"],
+        "libssl-dev": ["/usr/include/openssl/opensslv.h"],
+    },
+    "boot": {
+        "qemu-system-x86": ["qemu-system-x86_64"],
+        # The static one: it becomes the guest's whole user space.
+        "busybox-static": ["/usr/share/doc/busybox-static/copyright"],
+        "gcc": ["gcc"], "cpio": ["cpio"],
+    },
+    "run": {"stress-ng": ["stress-ng"]},
+    "check": {
+        "sparse": ["sparse"], "coccinelle": ["spatch"],
+        "python3-sphinx": ["sphinx-build"],
+        "python3-sphinx-rtd-theme":
+            ["/usr/lib/python3/dist-packages/sphinx_rtd_theme/__init__.py"],
+        "python3-yaml": ["/usr/lib/python3/dist-packages/yaml/__init__.py"],
+        # checkpatch wants it for the spelling of commit messages' links
+        "perl": ["perl"], "git": ["git"],
+    },
+    "clang": {"clang": ["clang"], "llvm": ["llvm-cov", "llvm-cov-*"],
+              "lld": ["ld.lld"]},
+    "debug": {"gdb": ["gdb"]},
+    "mail": {"git": ["git"]},
+    "arm64": {"gcc-aarch64-linux-gnu": ["aarch64-linux-gnu-gcc"],
+              "qemu-system-arm": ["qemu-system-aarch64"]},
+    "i386": {"gcc-multilib": ["/usr/lib/gcc/x86_64-linux-gnu/*/32/libgcc.a"]},
+    "s390x": {"gcc-s390x-linux-gnu": ["s390x-linux-gnu-gcc"],
+              "qemu-system-misc": ["qemu-system-s390x"]},
+}
+
+
+def _present(proof):
+    if proof.startswith("/"):
+        return bool(glob.glob(proof))
+    if "*" in proof:
+        return any(glob.glob(os.path.join(d, proof))
+                   for d in os.environ.get("PATH", "").split(":"))
+    # sbin is not in a user's PATH on Debian; depmod lives there.
+    return bool(shutil.which(proof) or shutil.which(proof, path="/usr/sbin:/sbin"))
+
+
+def missing(*groups, extra=None):
+    """{package: [what was looked for]} of what is not there."""
+    wanted = dict(extra or {})
+    for group in groups:
+        wanted.update(GROUPS[group])
+    return {package: proofs for package, proofs in wanted.items()
+            if not any(_present(p) for p in proofs)}
+
+
+def need(*groups, extra=None):
+    """Make sure that all programs of these groups are there, or stop.
+
+    extra takes more {package: [program or /file/glob, ...]}. Root installs
+    what is missing; anyone else gets the exact command.
+    """
+    absent = missing(*groups, extra=extra)
+    if not absent:
+        return
+    programs = ", ".join(proofs[0] for proofs in absent.values())
+    if not shutil.which("apt-get"):
+        raise LabError(
+            f"these are missing: {programs}\n"
+            "This is not a Debian machine, so the lab cannot name the packages for it.\n"
+            "Install them with the package manager of this system (on Debian they are in: "
+            f"{' '.join(absent)}) and run the command again.")
+    packages = sorted(absent)
+    install = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
+    if os.geteuid() != 0:
+        raise LabError(f"these are missing: {programs}\nInstall them and run the command again:\n"
+                       f"  sudo {quoted(install)}")
+    say(f"missing: {programs}")
+    _install(install, packages)
+    still = missing(*groups, extra=extra)
+    if still:
+        raise LabError("installed, but still not found: "
+                       + ", ".join(p[0] for p in still.values())
+                       + f"\nLook for them in the files of: {' '.join(sorted(still))} (dpkg -L)")
+
+
+def _candidate_known(package):
+    policy = run(["apt-cache", "policy", package], quiet=True, check=False).stdout
+    return "Candidate:" in policy and "Candidate: (none)" not in policy
+
+
+def _install(install, packages):
+    env = {"DEBIAN_FRONTEND": "noninteractive"}
+    updated = False
+    if not all(_candidate_known(p) for p in packages):
+        # A fresh container has no package lists at all.
+        run(["apt-get", "update"], log="apt.log", env=env)
+        updated = True
+    if run(install, log="apt.log", env=env, check=updated) and not updated:
+        # The lists were there but old: the files they name are gone from the mirror.
+        say("the install failed; trying once more with fresh package lists")
+        run(["apt-get", "update"], log="apt.log", env=env)
+        run(install, log="apt.log", env=env)

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The repository's side of the series: patch files, overlay files, MAINTAINERS.
+
+One patch file is one commit: its message, what it changes in files that exist
+in the base, and the names of the files that it adds. The added files' text
+stands in the overlay, at its in-tree path, and nowhere else.
+"""
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lab.common import LabError, say
+
+OVERLAY = ("Documentation", "arch", "include", "lib", "mm", "tools")
+PLACES = ("Documentation/", "arch/", "include/", "lib/", "mm/", "tools/testing/")
+NAME = re.compile(r"^\d{4}-[a-z0-9][a-z0-9._-]*\.patch$")
+
+
+@dataclass
+class Patch:
+    name: str				# NNNN-slug.patch
+    subject: str
+    body: str = ""
+    new_files: list = field(default_factory=list)
+    entries: list = field(default_factory=list)	# titles of MAINTAINERS sections
+    diff: bytes = b""
+
+    @property
+    def message(self):
+        return self.subject + (f"\n\n{self.body}" if self.body else "")
+
+    @property
+    def touched(self):
+        """Existing files that the diff changes."""
+        return re.findall(rb"^diff --git a/(.+) b/\1$", self.diff, re.M)
+
+    def text(self):
+        parts = [f"Subject: {self.subject}\n"]
+        if self.body:
+            parts.append(f"\n{self.body}\n")
+        if self.new_files:
+            parts.append("\nNew-files:\n" + "".join(f" {n}\n" for n in self.new_files))
+        if self.entries:
+            parts.append(("" if self.new_files else "\n")
+                         + "".join(f"Maintainers-entry: {e}\n" for e in self.entries))
+        return "".join(parts).encode() + b"---\n" + self.diff
+
+
+def parse(name, data):
+    def wrong(what):
+        return LabError(f"patches/{name}: {what}\nThe format is: Subject: line, blank line, "
+                        "message, optional New-files: and Maintainers-entry:, a line ---, the diff")
+
+    head, found, diff = data.partition(b"\n---\n")
+    if not found:
+        raise wrong("there is no line --- between the message and the diff")
+    lines = head.decode().split("\n")
+    if not lines[0].startswith("Subject: ") or not lines[0][9:].strip():
+        raise wrong("the first line is not 'Subject: ...'")
+    patch = Patch(name, lines[0][9:].strip(), diff=diff)
+    if len(lines) > 1 and lines[1]:
+        raise wrong("the Subject must be one line, followed by a blank one")
+    body, listing = [], False
+    for line in lines[1:]:
+        if line.rstrip() == "New-files:":
+            listing = True
+        elif listing and line.startswith(" ") and line.strip():
+            patch.new_files.append(line.strip())
+        elif line.startswith("Maintainers-entry: "):
+            patch.entries.append(line.partition(": ")[2].strip())
+            listing = True		# the message is over
+        elif not listing:
+            body.append(line.rstrip())
+        elif line.strip():
+            raise wrong(f"unexpected line after New-files: {line!r}")
+    patch.body = "\n".join(body).strip("\n")
+    _check_diff(diff, wrong)
+    return patch
+
+
+def _check_diff(diff, wrong):
+    if diff and not diff.startswith(b"diff --git "):
+        raise wrong("after --- comes something that is neither nothing nor 'diff --git'")
+    # Only header lines count: within a hunk each line starts with a blank, + or -.
+    for line in re.findall(rb"^(?:new file mode|deleted file mode|rename from|rename to|copy from"
+                           rb"|GIT binary patch|Binary files).*$", diff, re.M):
+        if line.startswith(b"new file"):
+            raise wrong("it holds a new file's text; that belongs in the overlay directory, "
+                        "and its name under New-files:")
+        raise wrong(f"'{line.decode()}': a patch changes files, it does not delete, rename or "
+                    "copy them")
+
+
+class Product:
+    """What the repository at root adds to the kernel."""
+
+    def __init__(self, root):
+        self.root = Path(root)
+        self.folder = self.root / "patches"
+
+    def names(self):
+        """The lines of patches/series."""
+        try:
+            lines = (self.folder / "series").read_text().splitlines()
+        except OSError:
+            return []
+        return [n for n in (line.partition("#")[0].strip() for line in lines) if n]
+
+    def overlay(self):
+        """Paths of all overlay files, relative to the root."""
+        found = []
+        for top in OVERLAY:
+            for where, folders, files in os.walk(self.root / top):
+                folders[:] = sorted(f for f in folders if f != "__pycache__")
+                found += [os.path.relpath(os.path.join(where, f), self.root) for f in files]
+        return sorted(found)
+
+    def load(self):
+        """The patches in order, checked against folder and overlay."""
+        if not (self.folder / "series").exists() and not any(self.folder.glob("*.patch")):
+            if overlay := self.overlay():
+                say(f"notice: there is no patches/series yet, so the {len(overlay)} overlay files "
+                    f"({overlay[0]}, ...) are in no commit")
+            return []
+        names, there = self.names(), {p.name for p in self.folder.glob("*.patch")}
+        for name in names:
+            if not NAME.match(name):
+                raise LabError(f"patches/series: '{name}' is not of the form NNNN-slug.patch")
+        wrong = [f"  {n}: in patches/series, but there is no such file"
+                 for n in names if n not in there]
+        wrong += [f"  {n}: in patches/, but not in patches/series" for n in there - set(names)]
+        wrong += [f"  {n}: twice in patches/series" for n in sorted(set(names))
+                  if names.count(n) > 1]
+        if wrong:
+            raise LabError("patches/series and patches/ disagree:\n" + "\n".join(sorted(wrong)))
+        patches = [parse(n, (self.folder / n).read_bytes()) for n in names]
+        self._check_overlay(patches)
+        self._check_entries(patches)
+        return patches
+
+    def _check_overlay(self, patches):
+        listed, wrong = {}, []
+        for patch in patches:
+            for name in patch.new_files:
+                if name in listed:
+                    wrong.append(f"  {name}: listed as new by {listed[name]} and by {patch.name}")
+                listed[name] = patch.name
+        overlay = set(self.overlay())
+        wrong += [f"  {name}: {listed[name]} lists it as new, but the file is missing"
+                  for name in listed if name not in overlay]
+        wrong += [f"  {name}: no patch lists it under New-files:" for name in overlay - set(listed)]
+        wrong += [f"  {name}: is a symbolic link" for name in overlay
+                  if (self.root / name).is_symlink()]
+        wrong += [f"  {name}: is outside of {' '.join(PLACES)}" for name in listed
+                  if not name.startswith(PLACES) or ".." in name.split("/")]
+        if wrong:
+            raise LabError("patches and overlay files disagree:\n" + "\n".join(sorted(wrong)))
+
+    def _check_entries(self, patches):
+        there, used = self.maintainers().entries, [e for p in patches for e in p.entries]
+        wrong = [f"  '{e}': a patch asks for it, but MAINTAINERS has no such section"
+                 for e in used if e not in there]
+        wrong += [f"  '{e}': no patch has a line 'Maintainers-entry: {e}'"
+                  for e in there if e not in used]
+        wrong += [f"  '{e}': more than one patch adds it" for e in set(used) if used.count(e) > 1]
+        if wrong:
+            raise LabError("patches and MAINTAINERS disagree:\n" + "\n".join(sorted(wrong)))
+
+    def maintainers(self):
+        try:
+            return Maintainers((self.root / "MAINTAINERS").read_text())
+        except FileNotFoundError:
+            return Maintainers("")
+
+    def mode(self, name):
+        return "100755" if os.access(self.root / name, os.X_OK) else "100644"
+
+    def fingerprint(self):
+        """Changes whenever the assembled tree could."""
+        digest = hashlib.sha256()
+        files = ["MAINTAINERS", "patches/series", *self.overlay(),
+                 *sorted(f"patches/{p.name}" for p in self.folder.glob("*.patch"))]
+        for name in files:
+            path = self.root / name
+            data = path.read_bytes() if path.is_file() else b""
+            digest.update(f"{name}\0{self.mode(name)}\0{len(data)}\0".encode() + data)
+        return digest.hexdigest()
+
+
+# A title starts a section; the lines of its body look like "M:\tName".
+_FIELD = re.compile(r"^[A-Z]:\s")
+
+
+class Maintainers:
+    """The repository's own MAINTAINERS: sections to be added to the kernel's file."""
+
+    def __init__(self, text):
+        self.entries = {title: text[start:end].rstrip("\n")
+                        for title, (start, end) in titles(text).items()}
+
+
+def titles(text):
+    """{title: (start, end)} of the sections of the kernel's file, in characters."""
+    found = {}
+    for match in re.finditer(r"(?:\A|(?<=\n\n))([^\s#][^\n]*)\n(?=[A-Z]:\s)(?:[^\n]+\n?)*", text):
+        if not _FIELD.match(match.group(1)):
+            found[match.group(1)] = (match.start(1), match.end())
+    return found
+
+
+def insert_entry(text, title, entry):
+    """The kernel's MAINTAINERS with one more section at its alphabetical place."""
+    sections = titles(text)
+    if title in sections:
+        raise LabError(f"the kernel's MAINTAINERS already has a section '{title}'")
+    # The file is sorted without regard to case, but for a hundred sections that are not ("THE
+    # REST", the last, on purpose). One of those must not attract the new section: its place is
+    # where the fewest others are on the wrong side of it.
+    starts = [start for start, _ in sections.values()]
+    smaller = [t.casefold() < title.casefold() and t != "THE REST" for t in sections]
+    wrong = [sum(smaller)]			# in front of everything
+    for is_smaller in smaller:
+        wrong.append(wrong[-1] + (-1 if is_smaller else 1))
+    least = min(wrong)
+    place = max(i for i, count in enumerate(wrong) if count == least)
+    if place < len(starts):
+        return text[:starts[place]] + entry.rstrip("\n") + "\n\n" + text[starts[place]:]
+    return text.rstrip("\n") + "\n\n" + entry.rstrip("\n") + "\n"
+
+
+def remove_entries(text, names):
+    """The kernel's MAINTAINERS without these sections."""
+    for name in names:
+        span = titles(text).get(name)
+        if span:
+            text = text[:span[0]] + text[span[1]:].lstrip("\n")
+    return text
+
+
+def slug(subject):
+    text = re.sub(r"[^a-z0-9]+", "-", subject.lower()).strip("-")
+    return text[:52].rstrip("-") or "patch"

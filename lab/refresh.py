@@ -1,0 +1,352 @@
+# SPDX-License-Identifier: GPL-2.0
+"""make refresh: edits and commits in build/linux become overlay files and patches.
+
+The result is written to a staging directory, assembled from there and compared
+with the tree; only if both are the same does the repository change. What it
+held before is kept under build/before-refresh.
+"""
+
+import os
+import re
+import shutil
+from dataclasses import dataclass, field
+
+from lab import common, packages, source, tree
+from lab.common import LabError, locked, say, show
+from lab.git import DIFF, Git
+from lab.patches import NAME, PLACES, Patch, Product, parse, remove_entries, slug, titles
+
+FIXUP = ("  git commit --fixup=COMMIT && git rebase -i --autosquash base      "
+         "(in build/linux; then make refresh)")
+
+
+@dataclass
+class Step:
+    """One commit of the tree, on its way to becoming a patch file."""
+    commit: str
+    patch: Patch
+    changed: dict = field(default_factory=dict)	# existing file -> (mode, blob)
+
+
+class Tree:
+    """What is in build/linux: commits since base, and edits on top of them."""
+
+    def __init__(self, path):
+        self.path = path
+        self.git = Git(path)
+        self.base = self.git.listing("base")
+        self.new = {}			# introduced file -> (mode, blob)
+        self.owner = {}			# introduced file -> Step
+        self.steps = []
+        self._check_state()
+        for commit in self.git("rev-list", "--reverse", "base..HEAD").split():
+            self.steps.append(self._step(commit))
+        self.final = self.git.bytes("cat-file", "blob", "HEAD:MAINTAINERS").decode() \
+            if "MAINTAINERS" in self.base else ""
+        self.edits = self._edits()
+        for name in self.edits:
+            self._attribute(name)
+
+    def _check_state(self):
+        for name in ("rebase-merge", "rebase-apply", "MERGE_HEAD", "CHERRY_PICK_HEAD"):
+            if (self.path / ".git" / name).exists():
+                raise LabError(f"{show(self.path)} is in the middle of a rebase, merge or "
+                               "cherry-pick\nFinish it (git status there says how), then refresh.")
+        if not self.git.ok("merge-base", "--is-ancestor", "base", "HEAD"):
+            raise LabError(f"{show(self.path)}: HEAD does not descend from the tag base")
+
+    # --- commits
+
+    def _step(self, commit):
+        git = self.git
+        subject, body = git("log", "-1", "--format=%s%x00%b", commit).split("\0", 1)
+        called = f"commit {commit[:12]} ({subject})"
+        if len(git("rev-list", "--parents", "-1", commit).split()) != 2:
+            raise LabError(f"{called} is a merge; the series is a line of commits")
+        if re.match(r"(fixup|squash|amend)! ", subject):
+            raise LabError(f"{called} has not been folded into its commit yet:\n"
+                           f"  git -C {show(self.path)} rebase -i --autosquash base")
+        body = "\n".join(line.rstrip() for line in body.split("\n")).strip("\n")
+        step = Step(commit, Patch("", subject.strip(), body))
+        raw = git.bytes("diff-tree", "-r", "-z", "--no-renames", "--no-commit-id", commit)
+        parts = raw.decode().split("\0")
+        for meta, name in zip(parts[0::2], parts[1::2]):
+            _, mode, _, blob, status = meta.lstrip(":").split()
+            self._change(step, called, status, name, mode, blob)
+        if not raw:
+            raise LabError(f"{called} changes nothing")
+        step.patch.new_files.sort()
+        self._entries(step)
+        return step
+
+    def _change(self, step, called, status, name, mode, blob):
+        if status == "D":
+            raise LabError(f"{called} deletes {name}; a patch of the series changes and adds files")
+        if mode not in ("100644", "100755"):
+            raise LabError(f"{called}: {name} is no regular file")
+        if name in self.base:
+            step.changed[name] = (mode, blob)
+        elif name in self.new:
+            raise LabError(
+                f"{called} changes {name}, which the earlier commit "
+                f"'{self.owner[name].patch.subject}' of the series introduces.\nEach new file is "
+                "introduced whole by one commit: fold this change into that commit:\n" + FIXUP)
+        elif not name.startswith(PLACES):
+            raise LabError(f"{called} adds {name}, which is outside of {' '.join(PLACES)}")
+        else:
+            self.new[name], self.owner[name] = (mode, blob), step
+            step.patch.new_files.append(name)
+
+    def _maintainers(self, treeish):
+        return self.git.bytes("cat-file", "blob", f"{treeish}:MAINTAINERS").decode()
+
+    def _stripped(self, text):
+        """MAINTAINERS without the sections that the series adds."""
+        if not hasattr(self, "_known"):
+            self._known = set(titles(self._maintainers("base")))
+        return remove_entries(text, set(titles(text)) - self._known)
+
+    def _entries(self, step):
+        """New sections of MAINTAINERS become names; any other change of it stays a hunk."""
+        if "MAINTAINERS" not in step.changed:
+            return
+        before = self._maintainers(f"{step.commit}^")
+        after = self._maintainers(step.commit)
+        step.patch.entries = [t for t in titles(after) if t not in titles(before)]
+        mode, _ = step.changed["MAINTAINERS"]
+        if self._stripped(before) == self._stripped(after):
+            del step.changed["MAINTAINERS"]
+        else:
+            step.changed["MAINTAINERS"] = (mode, self.git.store(self._stripped(after).encode()))
+
+    # --- edits that were not committed
+
+    def _edits(self):
+        """{name: (mode, blob)} of changed files; anything but a change is an error."""
+        raw = self.git("status", "--porcelain=v1", "-z", "-uno", "--no-renames")
+        found, unknown = {}, [f"  ?? {name}" for name in self.git.untracked()]
+        for entry in filter(None, raw.split("\0")):
+            state, name = entry[:2], entry[3:]
+            if set(state) - {"M", " "}:
+                unknown.append(f"  {state} {name}")
+                continue
+            path = self.path / name
+            if path.is_symlink() or not path.is_file():
+                unknown.append(f"  {state} {name} (no regular file)")
+                continue
+            found[name] = ("100755" if os.access(path, os.X_OK) else "100644",
+                           self.git.store_file(path))
+        if unknown:
+            raise LabError(f"{show(self.path)} has new or removed files that are in no commit:\n"
+                           + "\n".join(unknown) + "\nThe lab cannot know which commit of the "
+                           "series they belong to. Commit them (git add -f, since .gitignore may "
+                           "hide them; git commit, or as a fixup of an existing commit), or remove "
+                           "them:\n" + FIXUP)
+        return found
+
+    def _attribute(self, name):
+        """Put one edit where it belongs: the commit that introduced or changes the file."""
+        if name in self.new:
+            self.new[name] = self.edits[name]
+            return
+        mode, blob = self.edits[name]
+        if name == "MAINTAINERS":
+            self.final = (self.path / name).read_text()
+            head, now = self._stripped(self._maintainers("HEAD")), self._stripped(self.final)
+            gone = set(titles(self._maintainers("HEAD"))) ^ set(titles(self.final))
+            if gone:
+                raise LabError("MAINTAINERS: sections were added or removed without a commit: "
+                               + ", ".join(sorted(gone)) + "\nCommit that as a fixup:\n" + FIXUP)
+            if head == now:
+                return
+            blob = self.git.store(now.encode())
+        users = [s for s in self.steps if name in s.changed]
+        if len(users) != 1:
+            who = "\n".join(f"  {s.patch.subject}" for s in users) or "  (none)"
+            raise LabError(f"{name} was edited but not committed, and it is not clear which commit "
+                           f"of the series the edit belongs to. Those that change this file:\n{who}"
+                           f"\nCommit it as a fixup of the right one:\n{FIXUP}")
+        users[0].changed[name] = (mode, blob)
+
+    # --- results
+
+    def expected(self, scratch):
+        """The git tree of the work tree with its edits."""
+        shutil.copy(self.path / ".git/index", scratch / "index")
+        git = Git(self.path, index=scratch / "index")
+        git("add", "-u")
+        return git("write-tree")
+
+    def write(self, repo, scratch, old):
+        """Patches, overlay and MAINTAINERS below repo, which is an empty directory."""
+        name_patches([s.patch for s in self.steps], old)
+        git = Git(self.path, index=scratch / "index-patches")
+        git("read-tree", "base")
+        before = git("write-tree")
+        (repo / "patches").mkdir()
+        for step in self.steps:
+            git("update-index", "--index-info",
+                data="".join(f"{m} {b}\t{n}\n" for n, (m, b) in step.changed.items()))
+            after = git("write-tree")
+            text = git.bytes("diff-tree", "-r", "-p", *DIFF, before, after)
+            # Hashes in the patch would change with every base and say nothing.
+            step.patch.diff = re.sub(rb"^index [0-9a-f]+\.\.[0-9a-f]+.*\n", b"", text, flags=re.M)
+            data, before = step.patch.text(), after
+            try:
+                same = parse(step.patch.name, data) == step.patch
+            except LabError:
+                same = False
+            if not same:
+                raise LabError(f"the message of '{step.patch.subject}' cannot be kept in a patch "
+                               "file: it has a line ---, New-files: or Maintainers-entry:")
+            (repo / "patches" / step.patch.name).write_bytes(data)
+        (repo / "patches/series").write_text(
+            series_text(old.folder / "series", [s.patch.name for s in self.steps]))
+        for name, (mode, blob) in self.new.items():
+            path = repo / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(self.git.bytes("cat-file", "blob", blob))
+            path.chmod(0o755 if mode == "100755" else 0o644)
+        self._write_maintainers(repo, old)
+
+    def _write_maintainers(self, repo, old):
+        path = old.root / "MAINTAINERS"
+        text = path.read_text() if path.exists() else ""
+        wanted = [e for s in self.steps for e in s.patch.entries]
+        for title in [t for t in titles(text) if t not in wanted]:
+            text = remove_entries(text, [title])
+        for title in wanted:
+            start, end = titles(self.final)[title]
+            entry = self.final[start:end].rstrip("\n") + "\n"
+            if title in titles(text):
+                start, end = titles(text)[title]
+                text = text[:start] + entry + text[end:]
+            else:
+                text = text.rstrip("\n") + ("\n\n" if text.strip() else "") + entry
+        if text:
+            (repo / "MAINTAINERS").write_text(text)
+
+
+def series_text(path, names):
+    """patches/series again: comments that stand in it survive as long as the order does."""
+    old = path.read_text() if path.exists() else ""
+    listed = [n for n in (line.partition("#")[0].strip() for line in old.splitlines()) if n]
+    if listed == names:
+        return old
+    header = re.match(r"(?:[ \t]*(?:#.*)?\n)*", old).group(0)
+    return header + "".join(f"{n}\n" for n in names)
+
+
+def name_patches(patches, old):
+    """A commit keeps its file name by subject, else by position; numbers stay in order."""
+    names = old.names()
+    subjects = {}
+    for name in names:
+        if (old.folder / name).exists():
+            subjects.setdefault(parse(name, (old.folder / name).read_bytes()).subject, name)
+    taken = set()
+    for patch in patches:
+        name = subjects.get(patch.subject)
+        if name and name not in taken:
+            patch.name = name
+            taken.add(name)
+    if len(names) == len(patches):	# a new subject in an old place is a reworded commit
+        for patch, name in zip(patches, names):
+            if not patch.name and name not in taken:
+                patch.name = name
+                taken.add(name)
+    for number, patch in enumerate(patches, 1):
+        patch.name = patch.name or f"{number:04}-{slug(patch.subject)}.patch"
+    numbers = [int(p.name[:4]) for p in patches]
+    if any(a >= b for a, b in zip(numbers, numbers[1:])):
+        for number, patch in enumerate(patches, 1):
+            patch.name = f"{number:04}{patch.name[4:]}"
+    assert all(NAME.match(p.name) for p in patches)
+
+
+# --- the command -----------------------------------------------------------
+
+def owned(prod):
+    """Files of the repository that refresh replaces."""
+    files = {f"patches/{p.name}" for p in prod.folder.glob("*.patch")}
+    files |= {name for name in ("patches/series", "MAINTAINERS") if (prod.root / name).exists()}
+    return files | set(prod.overlay())
+
+
+def refuse_unlisted(prod, new):
+    """An overlay file that neither patch nor tree knows would be deleted: stop instead."""
+    listed = set()
+    for name in prod.names():
+        if (prod.folder / name).exists():
+            listed |= set(parse(name, (prod.folder / name).read_bytes()).new_files)
+    lost = sorted(set(prod.overlay()) - listed - set(new))
+    if lost:
+        raise LabError("these overlay files are in no patch and not in the tree:\n"
+                       + "\n".join(f"  {n}" for n in lost)
+                       + "\nList them under New-files: of a patch and run make tree, copy them "
+                       "into the tree and commit them there, or remove them.")
+
+
+def install(prod, repo):
+    """Bring the repository to what was staged; returns what changed. Equal files stay untouched."""
+    old, new = owned(prod), owned(Product(repo))
+    kept = common.BUILD / "before-refresh"
+    shutil.rmtree(kept, ignore_errors=True)
+    changed = []
+    for name in sorted(old | new):
+        here, there = prod.root / name, repo / name
+        if name in old and name in new and here.read_bytes() == there.read_bytes() \
+                and os.access(here, os.X_OK) == os.access(there, os.X_OK):
+            continue
+        changed.append(("new     " if name not in old else
+                        "removed " if name not in new else "changed ") + name)
+        if name in old:
+            (kept / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(here, kept / name)
+        if name in new:
+            here.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(there, here)
+        else:
+            here.unlink()
+    return changed
+
+
+def main(_argv):
+    packages.need("source")
+    with locked("tree"):
+        refresh()
+
+
+def refresh():
+    record, prod = tree.load_record(), tree.product()
+    if not record.get("base"):
+        raise LabError(f"there is no {show(common.TREE)} to refresh from; make tree makes it")
+    git = Git(common.TREE)
+    same_tree = git("rev-parse", "HEAD") == record.get("head") and not git.dirty()
+    if same_tree and record.get("key") != prod.fingerprint():
+        raise LabError("patches or overlay changed since the tree was assembled, the tree did not: "
+                       "there is nothing to refresh\nmake tree brings the tree up to date.")
+    if not same_tree and record.get("key") != prod.fingerprint():
+        say("notice: patches or overlay changed as well; the tree's side wins, what is replaced is "
+            "kept in build/before-refresh")
+    found = Tree(common.TREE)
+    refuse_unlisted(prod, found.new)
+    with source.staging(common.BUILD) as scratch:
+        repo = scratch / "repo"
+        repo.mkdir()
+        found.write(repo, scratch, prod)
+        new = tree.assemble(Product(repo), common.TREE)
+        wanted = found.expected(scratch)
+        if git("rev-parse", f"{new.head}^{{tree}}") != wanted:
+            raise LabError("the refreshed series would not give the tree that is there; nothing "
+                           "was changed. The difference (refreshed to tree):\n"
+                           + git("diff", "--stat", new.head, wanted)
+                           + "\nIn MAINTAINERS it means: the new section is not at its "
+                           "alphabetical place, or not set off by one blank line.")
+        changed = install(prod, repo)
+    git("update-ref", "refs/lab/before-refresh", "HEAD")
+    git("reset", "-q", "--mixed", new.head)
+    tree.write_record(key=prod.fingerprint(), head=new.head, count=len(new.commits))
+    for line in changed:
+        say(line)
+    say(f"refresh: {len(changed)} files of the repository changed, {len(new.commits)} patches")

@@ -1,0 +1,325 @@
+# SPDX-License-Identifier: GPL-2.0
+"""make tree: build/linux, a git tree of the base kernel plus one commit per patch.
+
+The commits are made in an index of their own and only then checked out, so that
+a file that is the same before and after keeps its time stamp and make has
+nothing to rebuild. All identities and dates are fixed: the same base, patches
+and overlay give the same commit hashes everywhere, which is also how a tree
+whose record was lost is recognised.
+"""
+
+import json
+import os
+import re
+import shutil
+from dataclasses import asdict, dataclass
+
+from lab import common, packages, source
+from lab.common import LabError, locked, say, show, timed
+from lab.git import Git
+from lab.patches import Product, insert_entry, remove_entries
+
+BRANCH = "series"
+TREE_GIB = 3.5			# 1.8 GiB of files, 0.4 of objects, and room to work
+
+
+def product():
+    return Product(common.ROOT)
+
+
+def forced():
+    return os.environ.get("FORCE", "") not in ("", "0")
+
+
+# --- the record of what was assembled from what ---------------------------
+
+def _record():
+    return common.TREE / ".git/lab-state.json"
+
+
+def load_record():
+    try:
+        return json.loads(_record().read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def write_record(**changes):
+    part = _record().with_suffix(".part")
+    part.write_text(json.dumps({**load_record(), **changes}, indent=1) + "\n")
+    os.replace(part, _record())
+
+
+# --- the base ------------------------------------------------------------
+
+def make_base(found, where):
+    """A git repository at where (new) whose one commit is the kernel source found."""
+    source.need_space(where.parent, TREE_GIB, "the kernel tree")
+    with source.staging(where.parent) as part:
+        work = part / "linux"
+        work.mkdir()
+        say(f"source: {found.origin}")
+        with timed("unpacking"):
+            version = source.unpack(found, work)
+        git = Git(work)
+        git("init", "-q", "-b", BRANCH, ".")
+        for key, value in (("gc.auto", "0"), ("maintenance.auto", "false"),
+                           ("core.fileMode", "true"), ("core.autocrlf", "false"),
+                           ("core.preloadIndex", "true"), ("index.threads", "0")):
+            git("config", key, value)
+        # The source was never checked out by git, so its .gitignore does not hold (-f). The
+        # threshold makes add stream everything into one pack: 90,000 loose objects are slow.
+        with timed("making the base commit"):
+            git("-c", "core.bigFileThreshold=1", "-c", "core.compression=1", "add", "-A", "-f",
+                visible=True)
+            tree = git("write-tree")
+            verdict = source.judge(found, version, tree)
+            base = git.commit(tree, f"Linux {version}")
+            git("update-ref", f"refs/heads/{BRANCH}", base)
+            git("tag", "base", base)
+            git("status", "--porcelain", "-uno")	# fills the index's stat cache
+        if where.exists():
+            shutil.rmtree(where)
+        os.rename(work, where)
+    write_record(base={**asdict(verdict), "commit": base, "key": found.key,
+                       "origin": found.origin}, key=None, head=base)
+
+
+def _base():
+    """See to it that the tree exists and stands on the base that is asked for."""
+    old = load_record().get("base")
+    if common.TREE.exists() and not old:
+        raise LabError(f"{show(common.TREE)} exists but was not made by the lab\n"
+                       "Move it away or remove it, then run the command again.")
+    if old and not os.environ.get("KSRC"):
+        return announce(old)
+    found = source.find()
+    if old and found.key == old["key"]:
+        return announce(old)
+    if old:
+        _spare_edits("another base was asked for with KSRC=")
+        say(f"{show(common.TREE)}: base changes from {old['origin']} to {found.origin}")
+        if base_path().exists():
+            shutil.rmtree(base_path())
+    make_base(found, common.TREE)
+    return announce(load_record()["base"])
+
+
+def announce(base):
+    """Say what the base is: a word when it is the verified one, loudly when it is not."""
+    if base["verified"]:
+        say(f"base: Linux {base['version']} ({base['text']})")
+    elif base["text"].startswith("UNVERIFIED"):
+        bar = "!" * 72
+        say(f"{bar}\n{base['text']}\nfrom {base['origin']}\n{bar}")
+    else:
+        say(f"notice: {base['text']}\n  from {base['origin']}")
+    return base
+
+
+def _spare_edits(why):
+    """Stop before work that was not refreshed is lost."""
+    git, record = Git(common.TREE), load_record()
+    if forced() or (git("rev-parse", "HEAD") == record.get("head") and not git.dirty()):
+        return
+    raise LabError(f"{show(common.TREE)} has edits that were not refreshed, and {why}\n"
+                   "  make refresh        keeps the tree's edits: they become overlay and patches\n"
+                   "  make tree FORCE=1   throws them away")
+
+
+# --- the series on top ---------------------------------------------------
+
+@dataclass
+class Assembled:
+    head: str
+    commits: list		# one per patch
+    offsets: list		# notices about hunks that moved
+
+
+def assemble(prod, repo, base="base"):
+    """Commit the series of prod on base, in the repository at repo; no work tree is touched."""
+    patches = prod.load()
+    index = repo / ".git/lab-index"
+    git = Git(repo, index=index)
+    try:
+        git("read-tree", base)
+        tip, result = git("rev-parse", f"{base}^{{commit}}"), Assembled("", [], [])
+        failures, entries = [], {}
+        for patch in patches:
+            try:
+                _set_entries(git, entries, {})
+                result.offsets += _apply(git, patch)
+                _add_new(git, prod, patch)
+                entries.update((t, prod.maintainers().entries[t]) for t in patch.entries)
+                _set_entries(git, {}, entries)
+            except LabError as error:
+                failures.append((patch, error))
+                continue
+            tip = git.commit(git("write-tree"), patch.message, tip)
+            result.commits.append(tip)
+    finally:
+        index.unlink(missing_ok=True)
+    if failures:
+        raise LabError(_explain(failures, len(patches)))
+    result.head = tip
+    return result
+
+
+def _explain(failures, total):
+    base = load_record().get("base", {})
+    text = "\n".join(str(error) for _, error in failures[:1])
+    if len(failures) > 1:
+        text += "\nThese do not apply either (perhaps only because of the first): " \
+                + " ".join(p.name for p, _ in failures[1:])
+    if base and tuple(base["version"].split(".")[:2]) != tuple(map(str, source.SERIES)):
+        text += f"\n{len(failures)} of {total} patches do not apply to Linux {base['version']}, " \
+                f"which is not what the series is written for.\n{source.WAYS}"
+    return text
+
+
+def _apply(git, patch):
+    """The patch's diff into the index: never with fuzz. Returns notices about offsets."""
+    if not patch.diff:
+        return []
+    options = ["--cached", "--whitespace=nowarn", "-"]
+    done = git.raw("apply", "-v", *options, data=patch.diff)
+    told = done.stderr.decode(errors="replace")
+    if done.returncode == 0:
+        moved = re.findall(r"^Hunk #\d+ succeeded at .*offset.*$", told, re.M)
+        return [f"{patch.name}: {line}" for line in moved]
+    if git.raw("apply", "--reverse", "--check", *options, data=patch.diff).returncode == 0:
+        raise LabError(f"patches/{patch.name} is already applied: the tree before it holds all of "
+                       "its changes\nTake it out of patches/series (and its file away) if the base "
+                       "has it, or look for a second copy of it.")
+    lines = [line for line in told.splitlines() if not line.startswith("Checking patch")]
+    raise LabError(f"patches/{patch.name} does not apply (no fuzz is allowed):\n"
+                   + "\n".join(f"  | {line}" for line in lines[:60])
+                   + "\nThe text before and behind the change is not what the patch expects. Make "
+                   "the change by hand in the tree and run make refresh, or correct the patch.")
+
+
+def _add_new(git, prod, patch):
+    if not patch.new_files:
+        return
+    taken = git.raw("ls-files", "-z", "--", *patch.new_files).stdout.decode().split("\0")
+    if taken[0]:
+        raise LabError(f"patches/{patch.name}: {taken[0]} is listed as new, but the kernel already "
+                       "has it\nChange an existing file by a hunk in the patch.")
+    lines = [f"{prod.mode(n)} {git.store_file(prod.root / n)}\t{n}" for n in patch.new_files]
+    git("update-index", "--add", "--index-info", data="\n".join(lines) + "\n")
+
+
+def _set_entries(git, old, new):
+    """Take the sections old out of MAINTAINERS and put new in.
+
+    Hunks are made and applied without the series' own sections, so that a hunk
+    does not depend on which section happens to stand beside it.
+    """
+    if not old and not new:
+        return
+    text = remove_entries(git.bytes("cat-file", "blob", ":MAINTAINERS").decode(), old)
+    for title, entry in new.items():
+        text = insert_entry(text, title, entry)
+    git("update-index", "--cacheinfo", f"100644,{git.store(text.encode())},MAINTAINERS")
+
+
+def checkout(git, head, hard=False):
+    """Move the branch and the work tree to head; unchanged files keep their time stamps."""
+    if hard:
+        old = git("rev-parse", "HEAD")
+        kept = git.raw("stash", "create").stdout.decode().strip() or old
+        git("update-ref", "refs/lab/discarded", kept)
+        say(f"what is thrown away remains until the next time as refs/lab/discarded ({kept[:12]})")
+        for name in git.untracked():
+            (common.TREE / name).unlink()
+        git("checkout", "-q", "-f", BRANCH)
+        git("reset", "-q", "--hard", head, visible=True)
+    else:
+        git("reset", "-q", "--keep", head, visible=True)
+
+
+# --- what other parts of the lab call --------------------------------------
+
+def ensure():
+    """Path of build/linux, brought up to date with patches and overlay if possible."""
+    packages.need("source")
+    with locked("tree"):
+        _base()
+        _update()
+    return common.TREE
+
+
+def _update():
+    git, prod, record = Git(common.TREE), product(), load_record()
+    key, head = prod.fingerprint(), git("rev-parse", "HEAD")
+    same_repo = record.get("key") == key
+    same_tree = record.get("head") == head and not git.dirty()
+    name = show(common.TREE)
+    if same_repo and same_tree:
+        return say(f"tree: {name} is up to date ({record['count']} commits on the base)")
+    if same_repo and not forced():
+        return say(f"notice: {name} has edits that make refresh has not taken into patches and "
+                   "overlay; it is used as it is")
+    with timed("assembling"):
+        new = assemble(prod, common.TREE)
+    for line in new.offsets:
+        say(f"notice: {line}")
+    if new.head != head or git.dirty():
+        if not same_tree:
+            _spare_edits("patches or overlay changed as well")
+        checkout(git, new.head, hard=not same_tree)
+    write_record(key=key, head=new.head, count=len(new.commits))
+    if not new.commits:
+        say("notice: patches/series has no patches; the tree is the base alone")
+    return say(f"tree: {name}: {len(new.commits)} commits on the base, "
+               f"{len(prod.overlay())} new files, HEAD {new.head[:12]}")
+
+
+def base_path():
+    return common.BUILD / "base/linux"
+
+
+def base_worktree():
+    """Path of a tree with the base alone: the kernel that every figure is compared with."""
+    packages.need("source")
+    with locked("tree"):
+        base, path = _base(), base_path()
+        git = Git(common.TREE)
+        if (path / ".git").exists() and Git(path)("rev-parse", "HEAD") == base["commit"]:
+            if Git(path).dirty():
+                raise LabError(f"{show(path)} was edited; it has to be the unpatched kernel\n"
+                               f"Put it back: git -C {show(path)} reset --hard && "
+                               f"git -C {show(path)} clean -fdx")
+            return path
+        source.need_space(common.BUILD, 2.5, "the unpatched kernel tree")
+        shutil.rmtree(path, ignore_errors=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        git("worktree", "prune")
+        with timed("unpatched kernel tree"):
+            git("worktree", "add", "--detach", "--force", path, "base", visible=True)
+    return path
+
+
+def main(_argv):
+    ensure()
+
+
+def refresh_main(argv):
+    from lab import refresh		# pylint: disable=import-outside-toplevel
+    return refresh.main(argv)
+
+
+def clean_main(_argv):
+    """make clean: everything that can be made again, but neither downloads nor unsaved edits."""
+    if not common.BUILD.exists():
+        return
+    if _record().exists():
+        _spare_edits("make clean removes the tree")
+    for path in sorted(common.BUILD.iterdir()):
+        if path == common.CACHE or common.CACHE.is_relative_to(path):
+            say(f"kept: {show(path)} (what was downloaded; rm -r it to be rid of that too)")
+        elif path.is_dir() and not path.is_symlink():
+            say(f"$ rm -r {show(path)}")
+            shutil.rmtree(path)
+        else:
+            path.unlink()
