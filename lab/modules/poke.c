@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Violations that user space cannot cause, and allocations of a given order:
+ *
+ *	echo "COMMAND ORDER" > /sys/module/poke/parameters/do
+ *
+ *	get N		allocate a block and keep it; its PFN is logged
+ *	put N		free the block kept last
+ *	doublefree N	free a block twice
+ *	freereserved N	free a page of this module's kernel that is PageReserved
+ */
+
+#include <linux/gfp.h>
+#include <linux/kstrtox.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/page_ref.h>
+
+#define KEPT 1024
+
+static struct page *kept[KEPT];
+static unsigned int kept_order[KEPT], nr_kept;
+
+static int get(unsigned int order)
+{
+	struct page *page;
+
+	if (nr_kept == KEPT)
+		return -ENOSPC;
+	page = alloc_pages(GFP_KERNEL, order);
+	if (!page)
+		return -ENOMEM;
+	kept_order[nr_kept] = order;
+	kept[nr_kept++] = page;
+	pr_info("poke: got pfn 0x%lx order %u\n", page_to_pfn(page), order);
+	return 0;
+}
+
+static int put(void)
+{
+	if (!nr_kept)
+		return -ENOENT;
+	nr_kept--;
+	__free_pages(kept[nr_kept], kept_order[nr_kept]);
+	return 0;
+}
+
+/* What a stray put_page() on a page that is free already comes to. */
+static int doublefree(unsigned int order)
+{
+	struct page *page = alloc_pages(GFP_KERNEL, order);
+
+	if (!page)
+		return -ENOMEM;
+	pr_info("poke: freeing pfn 0x%lx order %u twice\n", page_to_pfn(page), order);
+	__free_pages(page, order);
+	init_page_count(page);
+	__free_pages(page, order);
+	return 0;
+}
+
+static int freereserved(void)
+{
+	struct page *page = virt_to_page(empty_zero_page);
+
+	if (!PageReserved(page))
+		return -EINVAL;
+	pr_info("poke: freeing reserved pfn 0x%lx\n", page_to_pfn(page));
+	init_page_count(page);
+	__free_pages(page, 0);
+	return 0;
+}
+
+static int poke(const char *text, const struct kernel_param *param)
+{
+	unsigned int order;
+	char what[16];
+
+	if (sscanf(text, "%15s %u", what, &order) != 2)
+		return -EINVAL;
+	if (!strcmp(what, "get"))
+		return get(order);
+	if (!strcmp(what, "put"))
+		return put();
+	if (!strcmp(what, "doublefree"))
+		return doublefree(order);
+	if (!strcmp(what, "freereserved"))
+		return freereserved();
+	return -EINVAL;
+}
+
+static const struct kernel_param_ops poke_ops = { .set = poke };
+module_param_cb(do, &poke_ops, NULL, 0200);
+
+static int __init poke_init(void)
+{
+	return 0;
+}
+module_init(poke_init);
+
+static void __exit poke_exit(void)
+{
+	while (nr_kept)
+		put();
+}
+module_exit(poke_exit);
+
+MODULE_DESCRIPTION("Pages allocated, and violations caused, on demand");
+MODULE_LICENSE("GPL");
