@@ -379,7 +379,10 @@ static int __init page_consistency_setup(char *options)
 
 	pc_policy = PC_POLICY_PANIC;
 	while ((option = strsep(&options, ","))) {
-		if (!strcmp(option, "off")) {
+		if (!strcmp(option, "off") && IS_ENABLED(CONFIG_PAGE_CONSISTENCY_ENFORCED)) {
+			pr_err("'off' is ignored, this kernel must not run without the checker\n");
+			pc_policy = PC_POLICY_PANIC;
+		} else if (!strcmp(option, "off")) {
 			pc_policy = PC_POLICY_OFF;
 		} else if (!strcmp(option, "on")) {
 			pc_policy = PC_POLICY_PANIC;
@@ -407,8 +410,6 @@ void __init page_consistency_init(void)
 {
 	const char *why;
 
-	if (IS_ENABLED(CONFIG_PAGE_CONSISTENCY_ENFORCED) && pc_policy == PC_POLICY_OFF)
-		pc_policy = PC_POLICY_PANIC;
 	if (pc_policy == PC_POLICY_OFF)
 		return;
 

@@ -26,7 +26,8 @@
 #include "../internal.h"
 #include "report.h"
 
-enum pc_policy pc_policy __ro_after_init;
+enum pc_policy pc_policy __ro_after_init =
+	IS_ENABLED(CONFIG_PAGE_CONSISTENCY_ENFORCED) ? PC_POLICY_PANIC : PC_POLICY_OFF;
 
 static atomic_long_t pc_count;
 static atomic_t pc_panicking;
