@@ -131,14 +131,15 @@ def _last_object(path):
     return " ".join(words[-1][:2]) if words else ""
 
 
-def _run_make(argv, log_name, what):
+def _run_make(argv, log_name, what, small=False):
     """Run make with signs of life; explain a failure by its first errors."""
     LOGS.mkdir(parents=True, exist_ok=True)
     log = LOGS / log_name
     say(f"$ {quoted(argv)}   # log: {show(log)}")
     env = dict(os.environ, **{k: str(v) for k, v in _environment().items()})
     # One build at a time: two only take each other's cores and memory.
-    with locked("make"), open(log, "w") as sink, \
+    turn = contextlib.nullcontext() if small else locked("make")
+    with turn, open(log, "w") as sink, \
             child.running(argv, env=env, stdout=sink, stderr=subprocess.STDOUT) as make:
         begun = time.monotonic()
         while True:
@@ -232,7 +233,7 @@ def module(kernel, name):
         # Unresolved symbols are looked up when it is loaded: only vmlinux was built.
         for goals in (["modules_prepare"], [f"M={folder}", "KBUILD_MODPOST_WARN=1", "modules"]):
             _run_make(_make(config, src, kernel.out, *goals), f"module-{name}-{kernel.name}.log",
-                      f"module {name} for {kernel.name}")
+                      f"module {name} for {kernel.name}", small=True)
     return folder / f"{name}.ko"
 
 

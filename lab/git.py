@@ -26,7 +26,8 @@ DIFF = ["--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "-U3",
         "--indent-heuristic", "--inter-hunk-context=0"]
 
 LEFTOVER = re.compile(r"(~|\.(sw[a-p]|orig|rej|o|pyc|cmd|bak))$|(^|/)(tags|TAGS|G(TAGS|PATH|RTAGS)"
-                      r"|cscope\.[^/]*|compile_commands\.json|#[^/]*#|\.#[^/]*)$"
+                      r"|cscope\.[^/]*|\.checkpatch-camelcase\.[^/]*|compile_commands\.json"
+                      r"|#[^/]*#|\.#[^/]*)$"
                       r"|(^|/)(__pycache__|\.cache|\.vscode|\.idea|\.clangd)/")
 
 

@@ -60,16 +60,17 @@ def command_line(kernel, *, accelerator, append, smp, memory, nodes, initrd, mac
                  reboot, host_root, extra, channels):
     """The arguments of QEMU; channels are those that connect it to us."""
     size = mebibytes(memory)
+    # A list says how large each node is; else the last takes what division leaves over.
+    parts = [mebibytes(part) for part in nodes] if isinstance(nodes, (list, tuple)) \
+        else [size // nodes] * (nodes - 1) + [size - size // nodes * (nodes - 1)]
     # One socket per CPU where there are nodes: a package that spans nodes makes
     # the guest warn, rightly.
-    cores = f"{smp},sockets={smp}" if nodes > 1 else smp
+    cores = f"{smp},sockets={smp}" if len(parts) > 1 else smp
     argv = [QEMU, "-nodefaults", "-no-user-config", "-display", "none",
             "-machine", machine, "-accel", accelerator, "-cpu", cpu, "-smp", cores,
-            "-m", f"{size}M"]
-    for node in range(nodes if nodes > 1 else 0):
-        # The last node takes what an uneven division leaves over.
-        part = size // nodes if node < nodes - 1 else size - size // nodes * (nodes - 1)
-        cpus = [f"cpus={n}" for n in range(smp) if n * nodes // smp == node]
+            "-m", f"{sum(parts)}M"]
+    for node, part in enumerate(parts if len(parts) > 1 else ()):
+        cpus = [f"cpus={n}" for n in range(smp) if n * len(parts) // smp == node]
         argv += ["-object", f"memory-backend-ram,id=ram{node},size={part}M",
                  "-numa", ",".join(["node", f"nodeid={node}", f"memdev=ram{node}", *cpus])]
     argv += ["-kernel", kernel.image]

@@ -9,7 +9,6 @@ LAB_SOURCE names another tree to take the headers from, a mutated one for instan
 
 import os
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,6 +174,7 @@ def judge(number, program, built):
         say(f"not ok {number} - {program.name} # does not build")
         return [program.name]
     status, output = capture([program.binary, *program.args], RUN_SECONDS)
+    indent("# Subtest: " + program.name)
     indent(output)
     bad = broken(output)
     if not status and not bad and "\n1.." in output:

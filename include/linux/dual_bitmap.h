@@ -291,8 +291,8 @@ static __always_inline bool dual_bitmap_change(const struct dual_bitmap *map, un
 /**
  * dual_bitmap_set - change a run from clear to set
  * @map: the arrays
- * @bit: first bit of the run, a multiple of 2^@order
- * @order: the run is 2^@order bits long
+ * @bit: first bit of the run, a multiple of 2^order
+ * @order: the run is 2^order bits long
  * @fault: filled in on failure only
  *
  * The first bad word ends the change; words before it have changed, words after
@@ -310,8 +310,8 @@ static __always_inline bool dual_bitmap_set(const struct dual_bitmap *map, unsig
 /**
  * dual_bitmap_clear - change a run from set to clear
  * @map: the arrays
- * @bit: first bit of the run, a multiple of 2^@order
- * @order: the run is 2^@order bits long
+ * @bit: first bit of the run, a multiple of 2^order
+ * @order: the run is 2^order bits long
  * @fault: filled in on failure only
  *
  * The first bad word ends the change; words before it have changed, words after
@@ -329,8 +329,8 @@ static __always_inline bool dual_bitmap_clear(const struct dual_bitmap *map, uns
 /**
  * dual_bitmap_is_clear - test that a whole run is clear in both arrays
  * @map: the arrays
- * @bit: first bit of the run, a multiple of 2^@order
- * @order: the run is 2^@order bits long
+ * @bit: first bit of the run, a multiple of 2^order
+ * @order: the run is 2^order bits long
  * @fault: filled in on failure only
  *
  * Context: Any; nobody else may be changing the run.
@@ -361,8 +361,8 @@ static __always_inline bool dual_bitmap_is_clear(const struct dual_bitmap *map,
 /**
  * dual_bitmap_force_set - make a run set, whatever it was
  * @map: the arrays
- * @bit: first bit of the run, a multiple of 2^@order
- * @order: the run is 2^@order bits long
+ * @bit: first bit of the run, a multiple of 2^order
+ * @order: the run is 2^order bits long
  *
  * Context: Any; the damage has been reported.
  */
@@ -381,8 +381,8 @@ static inline void dual_bitmap_force_set(const struct dual_bitmap *map, unsigned
 /**
  * dual_bitmap_undo_clear - take a failed dual_bitmap_clear() back
  * @map: the arrays
- * @bit: first bit of the run, a multiple of 2^@order
- * @order: the run is 2^@order bits long
+ * @bit: first bit of the run, a multiple of 2^order
+ * @order: the run is 2^order bits long
  * @fault: what the failed call has found
  *
  * Bits that were soundly clear before stay clear, all others end up set; words

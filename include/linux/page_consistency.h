@@ -107,6 +107,8 @@ static inline void page_consistency_join(struct list_head *head, struct zone *zo
  *
  * True for the moment in which a mismatch is confirmed, which needs that nobody
  * is handing out pages.  stop_machine() does not stop NMIs.
+ *
+ * Return: true if it must.
  */
 static inline bool page_consistency_nolock_held(void)
 {

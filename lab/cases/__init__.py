@@ -4,7 +4,9 @@
 A case is a function that returns when what its name says was seen to hold, and
 raises Failure (or LabError, AssertionError) when it was not. Skip is for what
 this machine cannot do, with the reason; the suite has a list of the skips it
-accepts. What a case wants to be read by people it says with `note`.
+accepts (lab/skips.json). What a case wants to be read by people it says with
+`note(text)`; a case that runs tests of its own reports each of them with
+`note.part(name, "pass" | "fail" | "skip", reason)`: those are counted instead.
 
 	@case(kernels=["x86"])
 	def a_flipped_bit_panics(note):

@@ -68,9 +68,18 @@ static int print_pfns(void)
 	return 0;
 }
 
+/*
+ * A page that is unmapped while locked is freed later: the CPU's batch of pages
+ * to be unlocked keeps a reference until something drains it. This drains it.
+ */
+static void unlock(void)
+{
+	munlock((void *)area, pages * PAGE);
+}
+
 int main(int argc, char **argv)
 {
-	char line[64];
+	char line[64] = "";
 
 	if (argc > 1)
 		pages = strtoul(argv[1], NULL, 0);
@@ -94,16 +103,18 @@ int main(int argc, char **argv)
 		} else if (!strcmp(line, "fill")) {
 			fill();
 		} else if (!strcmp(line, "drop")) {
+			unlock();
 			munmap((void *)area, pages * PAGE);
 			printf("dropped\n");
 			break;
 		} else if (!strcmp(line, "quit")) {
-			return 0;
+			break;
 		}
 	}
+	unlock();
 	/* After drop: alive without the pages until told to end. */
-	while (fgets(line, sizeof(line), stdin))
-		if (!strcmp(line, "quit\n"))
-			break;
+	while (strcmp(line, "quit") && strcmp(line, "quit\n") &&
+	       fgets(line, sizeof(line), stdin))
+		;
 	return 0;
 }

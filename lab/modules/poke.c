@@ -6,6 +6,7 @@
  *
  *	get N		allocate a block and keep it; its PFN is logged
  *	put N		free the block kept last
+ *	drop N		free the block kept as number N, from 0; later ones move up
  *	doublefree N	free a block twice
  *	freereserved N	free a page of this module's kernel that is PageReserved
  */
@@ -42,6 +43,24 @@ static int put(void)
 		return -ENOENT;
 	nr_kept--;
 	__free_pages(kept[nr_kept], kept_order[nr_kept]);
+	return 0;
+}
+
+/* Leaves a hole between blocks in use, which 'put' never does. */
+static int drop(unsigned int nr)
+{
+	struct page *page;
+	unsigned int order;
+
+	if (nr >= nr_kept)
+		return -ENOENT;
+	page = kept[nr];
+	order = kept_order[nr];
+	for (nr_kept--; nr < nr_kept; nr++) {
+		kept[nr] = kept[nr + 1];
+		kept_order[nr] = kept_order[nr + 1];
+	}
+	__free_pages(page, order);
 	return 0;
 }
 
@@ -82,6 +101,8 @@ static int poke(const char *text, const struct kernel_param *param)
 		return get(order);
 	if (!strcmp(what, "put"))
 		return put();
+	if (!strcmp(what, "drop"))
+		return drop(order);
 	if (!strcmp(what, "doublefree"))
 		return doublefree(order);
 	if (!strcmp(what, "freereserved"))

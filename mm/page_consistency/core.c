@@ -28,6 +28,7 @@ DEFINE_STATIC_KEY_FALSE(page_consistency_enabled);
 bool page_consistency_hold_nolock;
 
 static bool pc_remote __initdata;
+static const char *pc_refused __initdata;
 
 /* What a failed change or test says about the record. */
 static enum pc_violation pc_judge(const struct dual_bitmap_fault *fault, enum pc_event event)
@@ -408,19 +409,27 @@ early_param("page_consistency", page_consistency_setup);
  */
 void __init page_consistency_init(void)
 {
-	const char *why;
-
 	if (pc_policy == PC_POLICY_OFF)
 		return;
 
-	why = pc_store_init(pc_remote);
-	if (why) {
-		pc_panic("asked for and not possible: %s", why);
+	pc_refused = pc_store_init(pc_remote);
+	if (pc_refused)
 		return;
-	}
 
 	static_branch_enable(&page_consistency_enabled);
 	pr_info("%s: %lu pages in %lu sections, %lu KiB, copies at least %lu KiB apart\n",
 		pc_policy_name(), pc_store.tracked << PC_SECTION_SHIFT, pc_store.tracked,
 		pc_store.bytes >> 10, (unsigned long)(pc_store.distance >> 10));
 }
+
+/*
+ * A machine that was to run under the checker and cannot must not run.  It stops
+ * before anything else does, but not before there is a console to say so on.
+ */
+static int __init page_consistency_refuse(void)
+{
+	if (pc_refused)
+		pc_panic("asked for and not possible: %s", pc_refused);
+	return 0;
+}
+early_initcall(page_consistency_refuse);

@@ -202,7 +202,7 @@ static void pc_print(const struct pc_report *report)
 	       (void *)report->caller);
 	if (report->violation == PC_BAD_POINTER)
 		pr_err("  pointer  %px order %u\n", report->page, report->order);
-	else if (report->page)
+	else if (!report->link || report->page)
 		pr_err("  page     pfn 0x%lx order %u, section %lu\n",
 		       report->pfn, report->order, report->section);
 	if (report->link)

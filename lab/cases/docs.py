@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the documentation shows is what the kernel prints.
+
+A sample in page_consistency.rst is a literal block behind a comment:
+
+	.. sample: NAME
+
+	.. code-block:: none
+
+	   page_consistency: ...
+
+For each NAME a guest is brought to say it, and its console is searched for the
+sample's lines, in order and without a gap. Numbers and the offsets behind symbols
+may differ, nothing else.
+"""
+
+import functools
+import re
+from pathlib import Path
+
+from lab import build, common
+from lab.cases import Failure, case
+from lab.common import LabError, say
+from lab.flips import ORDER, SYSFS, Stage, poke_module
+from lab.qemu import Guest, play
+from lab.splat import STAMP
+
+PANIC = r"Kernel panic - not syncing: page_consistency: "
+RST = "Documentation/mm/page_consistency.rst"
+IDLE = 0x10000				# a PFN in the middle of the memory, which nobody uses
+# Words of a bitmap, in which hexadecimal digits may all be letters; then all that has a digit.
+_WORD = re.compile(r"\b(primary|secondary|mask|of|pairs|seal) [0-9a-f]+\b")
+_NUMBER = re.compile(r"(?<!PageBuddy )(?<!reserved )\b(0x)?[0-9a-f]*\d[0-9a-f]*\b")
+_SYMBOL = re.compile(r"(\.\w+)*\+0x[0-9a-f]+/0x[0-9a-f]+")
+_AT = re.compile(r"^(page_consistency: at) .*, called from \S+$")
+CHANCE = {"bad-root"}			# who comes first here is a matter of chance
+
+
+# --- the two texts that are compared ----------------------------------------
+
+def samples(text):
+    """{name: lines} of the samples of a document."""
+    found = {}
+    pattern = r"^\.\. sample: (\S+)\n\n\.\. code-block:: none\n\n((?:(?:   .*)?\n)+)"
+    for match in re.finditer(pattern, text, re.M):
+        name = match.group(1)
+        if name in found:
+            raise Failure(f"{RST}: two samples are called '{name}'")
+        found[name] = [line[3:] for line in match.group(2).rstrip("\n").splitlines()]
+    marks = len(re.findall(r"^\.\. sample:", text, re.M))
+    if marks != len(found):
+        raise Failure(f"{RST}: {marks} comments '.. sample:', but {len(found)} literal blocks "
+                      "behind one; the form is in lab/cases/docs.py")
+    return found
+
+
+def normal(line, chance=False):
+    """A line without what differs from run to run."""
+    line = _SYMBOL.sub("+OFFSET", re.sub(r" +", " ", STAMP.sub("", line).rstrip()))
+    if chance:
+        line = _AT.sub(r"\1 ANY, called from ANY", line)
+    return _NUMBER.sub("N", _WORD.sub(r"\1 N", line))
+
+
+def compare(sample, console, chance=False):
+    """None if the console has these lines, else what it has instead."""
+    wanted = [normal(line, chance) for line in sample]
+    printed = [STAMP.sub("", line).rstrip() for line in console.splitlines()]
+    lines = [normal(line, chance) for line in printed]
+    best = (-1, 0)
+    for start in (i for i, line in enumerate(lines) if line == wanted[0]):
+        same = next((n for n, line in enumerate(wanted)
+                     if lines[start + n:start + n + 1] != [line]), None)
+        if same is None:
+            return None
+        best = max(best, (same, start + same))
+    done, at = best
+    if done < 0:
+        said = [line for line in printed if "page_consistency" in line][:12]
+        return f"no line '{sample[0]}'; the kernel printed:\n" + "\n".join(f"  | {s}" for s in said)
+    instead = printed[at] if at < len(printed) else "(nothing)"
+    return f"the document has\n  | {sample[done]}\nbut the kernel printed\n  | {instead}"
+
+
+# --- how each report comes about ----------------------------------------------
+
+def handed_out_twice(stage):
+    stage.both(stage.freed_on_cpu(0))
+    stage.poke("get 0", 500)
+
+
+def not_handed_out(stage):
+    stage.poke("doublefree 0")
+
+
+def freed_reserved(stage):
+    stage.poke("freereserved 0")
+
+
+def bad_copy(copy, stage):
+    stage.record.flip(stage.get(0), copy)
+    stage.poke("put 0")
+
+
+def bad_pair(stage):
+    stage.record.flip(stage.get(0), "secondary")
+    verify(stage)
+
+
+def bad_entry(stage):
+    # A section in which nothing happens: verification is the first to look.
+    stage.record.flip(IDLE, "table")
+    verify(stage)
+
+
+def bad_root(stage):
+    stage.record.flip(IDLE, "root")
+    stage.poke("get 0")
+
+
+def listed_outside(stage):
+    stage.both(stage.pfn_of(stage.page_of(stage.make_holes().next)), ORDER)
+    stage.poke(f"get {ORDER}")
+
+
+def bad_head(bit, stage):
+    """The list head's pointer to its first block."""
+    stage.record.flip_at(stage.make_holes().head, bit)
+    stage.poke(f"get {ORDER}")
+
+
+def bad_page(name, bit, stage):
+    """A field of the first block's struct page."""
+    stage.record.flip_at(stage.field_at(stage.page_of(stage.make_holes().next), name), bit)
+    stage.poke(f"get {ORDER}")
+
+
+def verify(stage):
+    stage.guest.must(f"echo 1 > {SYSFS}/verify")
+
+
+def verified(stage):
+    """What the files in sysfs hold afterwards; the one sample that is not from the console."""
+    verify(stage)
+    return stage.guest.must(f"cd {SYSFS}; for f in *; do [ $f = verify ] || "
+                            "echo \"$f: $(cat $f)\"; done")
+
+
+CAUSES = {
+    "handed-out-twice": handed_out_twice,
+    "not-handed-out": not_handed_out,
+    "freed-reserved": freed_reserved,
+    "listed-outside": listed_outside,
+    "bad-primary": functools.partial(bad_copy, "primary"),
+    "bad-secondary": functools.partial(bad_copy, "secondary"),
+    "bad-pair": bad_pair,
+    "bad-entry": bad_entry,
+    "bad-root": bad_root,
+    "bad-pointer": functools.partial(bad_head, 3),
+    "misaligned": functools.partial(bad_head, 6),
+    "bad-block": functools.partial(bad_page, "private", 1),
+    "bad-link": functools.partial(bad_page, "buddy_list", 14),
+}
+BOOTS = {		# what the kernel says without being harmed: (append, nodes, panics)
+    "boot": ("page_consistency=on", 1, False),
+    "boot-remote": ("page_consistency=on,remote", 2, False),
+    "boot-impossible": ("page_consistency=on,remote earlycon=uart8250,io,0x3f8", 1, True),
+    "boot-unknown": ("page_consistency=yes", 1, False),
+}
+
+
+def said(kernel, name):
+    """What a guest said that was brought to say this sample."""
+    if name in BOOTS:
+        return boot(kernel, name, *BOOTS[name])
+    cause, texts = {**CAUSES, "sysfs": verified}.get(name), []
+    if not cause:
+        raise Failure(f"{RST}: lab/cases/docs.py does not know how to cause the sample '{name}'")
+
+    def make():
+        return Guest(kernel, "page_consistency=on", smp=1, memory="1G", name=f"docs-{name}",
+                     files={"/poke.ko": poke_module()}, quiet=True)
+
+    def drive(guest):
+        guest.must("insmod /poke.ko")
+        texts.append(cause(Stage(guest)))
+    outcome = play(make, drive, expect_panic=PANIC if name in CAUSES else None)
+    if not outcome.good:
+        raise Failure(f"sample {name}: {outcome}")
+    return texts[-1] if name == "sysfs" else outcome.console
+
+
+def boot(kernel, name, append, nodes, panics):
+    """The console of a guest that is not harmed."""
+    with Guest(kernel, append, smp=2, memory="1G", nodes=nodes, name=f"docs-{name}",
+               quiet=True) as guest:
+        if not panics:
+            guest.wait_ready()
+        # A panic this early has no device to announce itself: the console is what counts.
+        guest.finish(None if panics else "pass", expect_panic=PANIC if panics else None)
+        return guest.console()
+
+
+@case(kernels=["x86"])
+def every_sample_report_is_what_the_kernel_prints(note):
+    kernel = build.build("x86")
+    text = (Path(common.ROOT) / RST).read_text()
+    found = samples(text)
+    missing = sorted({*CAUSES, *BOOTS, "sysfs"} - set(found))
+    if missing:
+        raise Failure(f"{RST} shows no sample of: {', '.join(missing)}")
+    wrong = []
+    for name, sample in found.items():
+        try:
+            difference = compare(sample, said(kernel, name), name in CHANCE)
+        except LabError as error:
+            difference = f"the guest could not be brought to say it: {error}"
+        if difference:
+            say(f"sample {name}: {difference}")
+            wrong.append(f"sample {name}: {difference}")
+    if wrong:
+        raise Failure(f"{RST}: {len(wrong)} of {len(found)} samples are not what the kernel "
+                      "prints. Copy what it prints, or find out why it changed.\n"
+                      + "\n".join(wrong))
+    note(f"{len(found)} samples of {RST} are what the kernel prints, but for numbers")
+
+
+@case()
+def every_report_name_is_documented(note):
+    source = (Path(common.ROOT) / "mm/page_consistency/report.c").read_text()
+    table = source.partition("pc_violations[] = {")[2].partition("};")[0]
+    names = re.findall(r'= "(.+)",', table)
+    if not names:
+        raise Failure("no names of violations found in mm/page_consistency/report.c")
+    shown = {line for lines in samples((Path(common.ROOT) / RST).read_text()).values()
+             for line in lines}
+    missing = [name for name in names if f"page_consistency: {name}" not in shown]
+    if missing:
+        raise Failure(f"{RST} has no sample of: {'; '.join(missing)}")
+    note(f"{len(names)} kinds of report, each with a sample")

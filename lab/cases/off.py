@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Off means off: what the instructions say, not what a benchmark does.
+
+Option not set: every object of mm/ disassembles to what the unpatched tree gives. Option set,
+key off: each inlined copy of a hook is one instruction that does nothing.
+"""
+
+import re
+
+from lab import build, tree
+from lab.cases import Failure, case
+from lab.common import run
+from lab.git import Git
+
+KEY = "page_consistency_enabled"
+# What an inlined hook does once the key is on: this call, or a look at this variable.
+HOOKS = re.compile(r"^(__page_consistency_\w+|page_consistency_hold_nolock)\b")
+NOPS = {5: "0f 1f 44 00 00", 2: "66 90"}
+
+
+# --- option not set ---------------------------------------------------------------
+
+def disassembly(path):
+    """The instructions with what they refer to, without the name of the file."""
+    text = run(["objdump", "-dr", path], quiet=True)
+    return text.partition("file format")[2]
+
+
+def affected():
+    """(the .c files that the series changes, objects outside of mm/ that see its headers)."""
+    patches, git = tree.product().load(), Git(tree.ensure())
+    touched = {name.decode() for p in patches for name in p.touched} \
+        | {name for p in patches for name in p.new_files}
+    headers = [name.removeprefix("include/") for name in touched
+               if name.startswith("include/") and name.endswith(".h")]
+    # Directories below these are built only with options that are not chosen.
+    users = git("grep", "-lE", f"include <({'|'.join(map(re.escape, headers))})>", "--",
+                ":(glob)kernel/*.c", ":(glob)lib/*.c", ":(glob)init/*.c").splitlines()
+    changed = [git_name for git_name in touched if git_name.endswith(".c")
+               and git.ok("cat-file", "-e", f"base:{git_name}")]
+    return sorted(changed), sorted(name.removesuffix(".c") + ".o" for name in users)
+
+
+def compare(patched, base):
+    """The objects of folders or single ones that differ; and how many were compared."""
+    def found(given):
+        return {path.relative_to(top): path for top, parts in given for part in parts
+                for path in ([part] if part.is_file() else sorted(part.rglob("*.o")))}
+    new, old = found(patched), found(base)
+    differ = [f"{name}: only in one of the trees" for name in sorted(new.keys() ^ old.keys())]
+    for name in sorted(new.keys() & old.keys()):
+        if disassembly(new[name]) != disassembly(old[name]):
+            differ.append(f"{name}: not the same instructions; see objdump -dr {new[name]}")
+    return differ, sorted(map(str, new.keys() & old.keys()))
+
+
+@case(name="without the option the objects are the unpatched kernel's")
+def option_off(note):
+    changed, users = affected()
+    wanted = ["mm/", *users]
+    sides = []
+    for base in (False, True):
+        built = build.objects("x86-off", base, wanted)
+        sides.append([(build.place("x86-off", base), list(built.values()))])
+    differ, names = compare(*sides)
+    missing = [name for name in changed if name.removesuffix(".c") + ".o" not in names]
+    note(f"{len(names)} objects compared, among them those of {', '.join([*changed, *users])}")
+    if missing:
+        raise Failure(f"the series changes them, and they were not compared: {missing}")
+    if differ or not names:
+        raise Failure("\n".join(differ) or "no object was compared")
+
+
+# --- key off ----------------------------------------------------------------------
+
+class Code:
+    """The instructions of an object: {(section, address): (size, bytes, text, [relocations])}."""
+
+    def __init__(self, path):
+        self.at, section = {}, ""
+        for line in run(["objdump", "-drw", path], quiet=True).splitlines():
+            if match := re.match(r"Disassembly of section (\S+):", line):
+                section = match[1]
+            elif match := re.match(r"\s+([0-9a-f]+):\t((?:[0-9a-f]{2} )+)\s*(.*)", line):
+                raw, (text, *relocations) = match[2].split(), match[3].split("\t")
+                names = [r.split()[-1] for r in relocations]
+                self.at[section, int(match[1], 16)] = (len(raw), " ".join(raw), text, names)
+
+    def references(self):
+        """Where the code does what a hook does: {(section, address): its name}."""
+        return {place: match[1] for place, (_, _, _, relocations) in self.at.items()
+                for name in relocations if (match := HOOKS.match(name))}
+
+    def leads_to(self, place):
+        """From a branch's target, the first place that does what a hook does.
+
+        What lies between are moves of the arguments and jumps; a return, a call of
+        something else, or too long a way mean that it leads nowhere.
+        """
+        section, address = place
+        for _ in range(64):
+            size, _, text, relocations = self.at.get((section, address), (0, "", "", []))
+            if not size or text.startswith("ret"):
+                return None
+            if any(HOOKS.match(name) for name in relocations):
+                return section, address
+            if text.startswith("call"):
+                return None
+            jump = re.match(r"jmp\s+([0-9a-f]+) ", text)
+            address = int(jump[1], 16) if jump and not relocations else address + size
+        return None
+
+
+def jump_entries(path):
+    """The static branches of our key: [(place of the instruction, place it may jump to)]."""
+    lines = run(["objdump", "-r", "-j", "__jump_table", path], quiet=True, check=False).stdout
+    found = re.findall(r"^[0-9a-f]+ R_X86_64_PC(?:32|64) +(\S+?)([+-]0x[0-9a-f]+)?$", lines, re.M)
+    if len(found) % 3:
+        raise Failure(f"{path}: __jump_table is not a list of (code, target, key)")
+    places = [(name, int(offset or "0", 16)) for name, offset in found]
+    return [(places[i], places[i + 1]) for i in range(0, len(places), 3)
+            if places[i + 2][0] == KEY]
+
+
+def survey(path):
+    """{hook: number of copies} of one object; raises if one copy is not exactly one NOP."""
+    code, entries = Code(path), jump_entries(path)
+    wrong, counts, led = [], {}, {}
+    for place, target in entries:
+        size, raw, text, _ = code.at.get(place, (0, "", "nothing", []))
+        if NOPS.get(size) != raw:
+            wrong.append(f"{place[0]}+{place[1]:#x} is no NOP of 2 or 5 bytes: {text}")
+        end = code.leads_to(target)
+        if not end:
+            wrong.append(f"the branch at {place[0]}+{place[1]:#x} leads to no hook")
+        elif end in led:
+            wrong.append(f"{place[0]}+{place[1]:#x} and {led[end][0]}+{led[end][1]:#x} "
+                         "are branches to the same hook")
+        led[end] = place
+    for place, name in code.references().items():
+        counts[name] = counts.get(name, 0) + 1
+        if place not in led:
+            wrong.append(f"{name} at {place[0]}+{place[1]:#x} is reached without a NOP in front")
+    if wrong:
+        raise Failure(f"{path}:\n" + "\n".join(wrong))
+    return len(entries), counts
+
+
+@case(["x86"], "one NOP for each inlined copy of a hook")
+def key_off(note):
+    """Each branch of the key in __jump_table is at a NOP, which was put there at build time and
+    is patched to a jump when the key is enabled. Its target leads to the one thing the hook does:
+    a call, or in page_consistency_nolock_held() a look at a variable. No such place is led to
+    twice or by another way. So copies, NOPs and calls are as many.
+    """
+    kernel, total = build.built("x86"), 0
+    for path in sorted((kernel.out / "mm").glob("*.o")):
+        if KEY.encode() not in path.read_bytes():
+            continue
+        branches, counts = survey(path)
+        if branches != sum(counts.values()):
+            raise Failure(f"{path}: {branches} branches for {counts}")
+        total += branches
+        note(f"mm/{path.name}: {branches} NOPs")
+        for name, count in sorted(counts.items()):
+            note(f"  {count:3} {name}")
+    if not total:
+        raise Failure(f"no object of mm/ has a branch of {KEY}")

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The series on the real tree; lab/tests has the same on small made-up trees, and the errors."""
+
+import difflib
+import os
+from unittest import mock
+
+from lab import common, refresh, series, source, tree
+from lab.cases import Failure, case
+from lab.common import LabError
+from lab.git import Git
+from lab.patches import Product
+
+
+def clean_tree():
+    """build/linux as patches and overlay give it."""
+    tree.ensure()
+    git = Git(common.TREE)
+    if git.dirty() or git("rev-parse", "HEAD") != tree.load_record()["head"]:
+        raise Failure("build/linux has edits that are in no patch; make refresh first")
+    return git
+
+
+def difference(name, here, there):
+    """What make refresh would do to a file."""
+    if os.access(here, os.X_OK) != os.access(there, os.X_OK):
+        return [f"{name}: may be executed on one side only"]
+    texts = [path.read_text(errors="replace").splitlines() for path in (here, there)]
+    lines = list(difflib.unified_diff(*texts, name, f"{name} (refreshed)", lineterm="", n=1))
+    return [] if here.read_bytes() == there.read_bytes() else [*lines, f"{name} differs"]
+
+
+@case(name="tree and back changes nothing")
+def round_trip(note):
+    clean_tree()
+    prod = tree.product()
+    with source.staging(common.BUILD) as scratch:
+        repo = scratch / "repo"
+        repo.mkdir()
+        refresh.Tree(common.TREE).write(repo, scratch, prod)
+        old, new = refresh.owned(prod), refresh.owned(Product(repo))
+        lines = [f"{name}: only on one side" for name in sorted(old ^ new)]
+        for name in sorted(old & new):
+            lines += difference(name, prod.root / name, repo / name)
+    if lines or not old:
+        raise Failure("make refresh would change what was not edited:\n" + "\n".join(lines[:60]))
+    note(f"{len(old)} files")
+
+
+@case(name="the same patches give the same commits")
+def assembled_again(note):
+    git = clean_tree()
+    found = tree.assemble(tree.product(), common.TREE)
+    if found.head != git("rev-parse", "HEAD"):
+        raise Failure(f"assembled again the series is {found.head}, not what is checked out")
+    note(f"{len(found.commits)} commits, HEAD {found.head[:12]}")
+
+
+@case(name="no patch applies with an offset or twice")
+def applied_twice(note):
+    git = clean_tree()
+    prod = tree.product()
+    patches, moved = prod.load(), tree.assemble(prod, common.TREE).offsets
+    if moved:
+        raise Failure("hunks have moved; make refresh corrects that:\n" + "\n".join(moved))
+    commits = git("rev-list", "--reverse", "base..HEAD").split()
+    index = common.TREE / ".git" / "lab-index-twice"
+    tried = 0
+    try:
+        for patch, commit in zip(patches, commits, strict=True):
+            if not patch.diff:
+                continue
+            there = Git(common.TREE, index=index)
+            there("read-tree", commit)
+            try:
+                tree._apply(there, patch)		# pylint: disable=protected-access
+            except LabError as error:
+                if "already applied" not in str(error):
+                    raise Failure(f"not clear: {error}") from None
+                tried += 1
+            else:
+                raise Failure(f"{patch.name} was applied a second time")
+    finally:
+        index.unlink(missing_ok=True)
+    if not tried:
+        raise Failure("no patch was tried")
+    note(f"{tried} patches")
+
+
+@case(name="git am on the base gives the same tree")
+def mails(note):
+    clean_tree()
+    # Whoever runs this need not be known to git.
+    me = {"GIT_AUTHOR_NAME": "Lab Test", "GIT_AUTHOR_EMAIL": "lab@localhost"}
+    with mock.patch.dict(os.environ, me):
+        series.main([])
+    letters = sorted((common.BUILD / "series").glob("*.patch"))
+    if len(letters) < 2:
+        raise Failure("make series left no mails")
+    note(f"{len(letters) - 1} mails and the cover letter")

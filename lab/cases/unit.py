@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Tests below the level of a booted system, counted one by one: the lab's own unit tests, the
+pure parts of the product in user space, and KUnit, under UML and in guests.
+"""
+
+import os
+import subprocess
+import sys
+import time
+import unittest
+
+from lab import build, child, packages, qemu, tap, uml
+from lab.cases import Failure, case
+from lab.cases.witness import agrees
+from lab.common import ROOT, say
+
+SUITES = ("dual_bitmap", "page_consistency")
+# One glob for both, and for neither of the suites that the kernel brings along.
+GLOB = "[dp]*_*"
+LIMIT = 600		# seconds for a program of tests
+PROGRESS = 10
+
+
+def take(note, results, path=""):
+    """The tests of KTAP results become parts; what is wrong with the whole is raised."""
+    for name, test in results.leaves():
+        outcome = {tap.CRASH: tap.FAIL}.get(test.outcome, test.outcome)
+        why = "\n".join([test.reason or test.outcome, *test.log[-12:]]) \
+            if outcome == tap.FAIL else test.reason
+        note.part(name.removeprefix(path), outcome, why)
+    if results.problems:
+        raise Failure("\n".join(results.problems))
+
+
+def ktap_of(argv):
+    """The results of a program that prints KTAP; failures and signs of life are shown."""
+    lines, begun, told = [], time.monotonic(), time.monotonic()
+    with child.running(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True,
+                       errors="replace") as program:
+        for line in program.stdout:
+            lines.append(line)
+            if "not ok " in line or time.monotonic() - told > PROGRESS:
+                told = time.monotonic()
+                say(line.strip())
+            if time.monotonic() - begun > LIMIT:
+                raise Failure(f"not done after {LIMIT} s: {' '.join(argv)}")
+        status = program.wait()
+    results = tap.parse("".join(lines))
+    if status and results.good:
+        raise Failure(f"ended with {status} although all tests passed: {' '.join(argv)}")
+    return results
+
+
+@case(name="the lab itself")
+def lab(note):
+    take(note, ktap_of([sys.executable, "-m", "lab.cases.unit"]), "lab.tests.")
+
+
+@case(name="user space")
+def user_space(note):
+    packages.need("clang")
+    take(note, ktap_of([sys.executable, "-m", "lab.userspace"]))
+
+
+# --- KUnit --------------------------------------------------------------------
+
+def both_suites(results):
+    """A suite that is not in the kernel does not fail: look for it."""
+    missing = [name for name in SUITES if name not in [test.name for test in results.tests]]
+    if missing:
+        raise Failure(f"did not run: {', '.join(missing)}")
+
+
+def under_uml(note, policy):
+    run = uml.kunit_uml(build.built("uml"), GLOB, f"page_consistency={policy}")
+    take(note, run.results)
+    if not run.good:
+        raise Failure(str(run))
+    both_suites(run.results)
+
+
+@case(["uml"], "KUnit under UML, page_consistency=report")
+def uml_report(note):
+    under_uml(note, "report")
+
+
+@case(["uml"], "KUnit under UML, page_consistency=on")
+def uml_on(note):
+    under_uml(note, "on")
+
+
+def in_guest(note, config, policy="on", **machine):
+    """KUnit at boot, then: no report that no test took, and a record that is sound."""
+    found, words = [], f"kunit.autorun=1 kunit.enable=1 kunit.filter_glob={GLOB}"
+
+    def make():
+        found.clear()
+        return qemu.Guest(build.built(config), f"{words} page_consistency={policy}",
+                          name=f"kunit-{config}", **machine)
+
+    def drive(guest):
+        found.append(tap.parse(guest.console()))
+        agrees(guest, note, policy)
+
+    outcome = qemu.play(make, drive)
+    if found:
+        take(note, found[0])
+    if not outcome.good:
+        raise Failure(str(outcome))
+    both_suites(found[0])
+
+
+@case(["x86"], "KUnit in a guest, 2 CPUs, 2 nodes")
+def two_nodes(note):
+    in_guest(note, "x86", smp=2, nodes=2)
+
+
+@case(["x86"], "KUnit in a guest, 2 CPUs, page_consistency=report")
+def guest_report(note):
+    in_guest(note, "x86", "report", smp=2)
+
+
+@case(["x86"], "KUnit in a guest, 1 CPU")
+def one_cpu(note):
+    in_guest(note, "x86", smp=1)
+
+
+@case(["x86-debug"], "KUnit in a guest under KASAN and lockdep, 2 CPUs, 2 nodes")
+def debug(note):
+    in_guest(note, "x86-debug", smp=2, nodes=2)
+
+
+# --- python3 -m lab.cases.unit: the lab's unit tests as KTAP --------------------
+
+class Ktap(unittest.TestResult):
+    """One line for each test; a test with a subtest that failed has failed."""
+
+    def __init__(self, out):
+        super().__init__()
+        self.out, self.number, self.why = out, 0, []
+
+    def startTest(self, test):
+        super().startTest(test)
+        self.why = []
+
+    def _failed(self, test, error):
+        self.why.append(self._exc_info_to_string(error, test))
+
+    def addFailure(self, test, err):
+        self._failed(test, err)
+
+    def addError(self, test, err):
+        self._failed(test, err)
+        if not isinstance(test, unittest.TestCase):
+            self.stopTest(test)		# a class or module that could not be set up
+
+    def addSubTest(self, test, subtest, err):
+        if err:
+            self.why.append(f"{subtest}\n" + self._exc_info_to_string(err, test))
+
+    def addUnexpectedSuccess(self, test):
+        self.why.append("expected to fail, and did not")
+
+    def addSkip(self, test, reason):
+        self.skipped.append((test, reason))
+
+    def stopTest(self, test):
+        super().stopTest(test)
+        self.number += 1
+        skip = next((f" # SKIP {why}" for who, why in self.skipped if who is test), "")
+        for line in "\n".join(self.why).splitlines():
+            self.out.write(f"# {line}\n")
+        self.out.write(f"{'not ok' if self.why else 'ok'} {self.number} - {test.id()}{skip}\n")
+        self.out.flush()
+
+
+def main():
+    # What tests and their children print must not pass for results.
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    tests = unittest.defaultTestLoader.discover(str(ROOT / "lab/tests"), top_level_dir=str(ROOT))
+    result = Ktap(out)
+    out.write("KTAP version 1\n")
+    tests.run(result)
+    out.write(f"1..{result.number}\n")
+    out.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Checks that compile: configurations, W=1, sparse, and every commit of the series.
+
+Nothing is built in the folders of make kernel: what these checks change (extra warnings,
+half of the series) would be built anew there. What was found in the unpatched kernel and
+that a commit is good are remembered in build/check/, by all that decides it.
+"""
+
+import collections
+import contextlib
+import hashlib
+import re
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from lab import build, common, kconfig, packages, tree as trees
+from lab.checks import FOLDER, Skip, check, remembered
+from lab.common import BUILD, JOBS, LabError, say
+from lab.git import Git
+
+OUT = FOLDER / "out"
+SPARSE = "sparse -D__typeof_unqual__=__typeof__"	# 0.6.4 does not know the new word
+# Said by sparse 0.6.4 wherever a module parameter or description stands.
+SPARSE_ITSELF = re.compile(r"error: bad constant expression")
+PLACE = re.compile(r"^(?:\S*?/)?((?:arch|include|kernel|lib|mm|scripts|init)/\S+?):(\d+)"
+                   r"(?::\d+)?: (.*)$")
+# kernel-doc, which W=1 calls, puts the word first.
+DOC = re.compile(r"^[Ww]arning: (?:\S*?/)?((?:arch|include|kernel|lib|mm)/\S+?):(\d+) (.*)$")
+
+
+def compiler():
+    return subprocess.run(["gcc", "--version"], capture_output=True, text=True,
+                          check=False).stdout.partition("\n")[0]
+
+
+# --- one way to call make ---------------------------------------------------------
+
+class Part(kconfig.Config):
+    """A configuration without those product options that a tree does not have."""
+
+    def __init__(self, config, src):
+        super().__init__(**vars(config))
+        self.src = Path(src)
+
+    def files(self, base):
+        asked = kconfig.wanted([kconfig.CONFIGS / f"{n}.config" for n in self.product])
+        there = [f"{option}={value}\n" for option, (value, _) in asked.items()
+                 if self._has(option.removeprefix("CONFIG_"))]
+        fragment = FOLDER / f"part-{hashlib.sha256(''.join(there).encode()).hexdigest()[:12]}.config"
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        if not fragment.exists():
+            fragment.write_text("".join(there))
+        return [*super().files(True), fragment]
+
+    def _has(self, symbol):
+        return any(re.search(rf"^\s*(?:menu)?config {symbol}$",
+                             (self.src / name).read_text(errors="replace"), re.M)
+                   for name in ("mm/Kconfig.debug", "lib/Kconfig.debug", "mm/Kconfig"))
+
+
+def configured(config, src, out):
+    """.config in out; what Kconfig had to say about it."""
+    packages.need("build")
+    out.mkdir(parents=True, exist_ok=True)
+    build.configure(config, False, src, out)
+    said = []
+    for step in ("tinyconfig", "merge", "olddefconfig"):
+        log = common.LOGS / f"{step}-{out.name}.log"
+        if log.exists():
+            said += [line for line in log.read_text(errors="replace").splitlines()
+                     if re.search(r"warning|error", line, re.I)
+                     and "Value of CONFIG" not in line]
+    return said
+
+
+def make(config, src, out, goals, settings=(), name="check"):
+    """The log of a build; raises if it fails."""
+    log = f"{name}.log"
+    with contextlib.suppress(FileNotFoundError):
+        (common.LOGS / log).unlink()
+    build._run_make(build._make(config, src, out, *goals, settings=settings),
+                    log, name)			# pylint: disable=protected-access
+    return (common.LOGS / log).read_text(errors="replace")
+
+
+def findings(log):
+    """[(file, line, text)] of what compiler, sparse and kernel-doc have said."""
+    found = []
+    for line in log.splitlines():
+        match = PLACE.match(line.strip()) or DOC.match(line.strip())
+        if match and (DOC.match(line.strip()) or re.search(r"warning|error", match[3])):
+            found.append((match[1], int(match[2]), match[3]))
+    return found
+
+
+def news(found, base):
+    """The findings that the unpatched kernel does not have as often; lines may have moved."""
+    count = collections.Counter(map(tuple, base))
+    bad = []
+    for name, number, text in found:
+        if count[(name, text)] > 0:
+            count[(name, text)] -= 1
+        else:
+            bad.append(f"{name}:{number}: {text}")
+    return bad
+
+
+def objects_of(tree, config, commit_names=None):
+    """The objects of the series: of new files, and of those it touches."""
+    names = commit_names if commit_names is not None else [*tree.new, *tree.touched]
+    return sorted({name[:-2] + ".o" for name in names if name.endswith(".c")
+                   and (name.startswith(("mm/", "lib/", "kernel/")))})
+
+
+def fresh(src, out, goals, config, settings, name):
+    """The log of compiling these objects even if they are up to date."""
+    for goal in goals:
+        (out / goal).unlink(missing_ok=True)
+    return make(config, src, out, goals, settings, name)
+
+
+# --- the checks -------------------------------------------------------------------
+
+@check("every configuration is read back")
+def configurations(tree):
+    def one(config):
+        try:
+            said = configured(config, tree.path, OUT / f"config-{config.name}")
+        except LabError as error:
+            said = [line for line in str(error).splitlines() if line.strip()]
+        return [f"{config.name}: {line.strip()}" for line in said]
+    with ThreadPoolExecutor(max_workers=JOBS) as pool:
+        return [line for lines in pool.map(one, kconfig.table().values()) for line in lines]
+
+
+def warnings(tree, name, src, out, goals):
+    """Findings of a W=1 build of these objects."""
+    config = Part(kconfig.find(name), src)
+    configured(config, src, out)
+    there = [goal for goal in goals if (src / goal).with_suffix(".c").exists()]
+    return findings(fresh(src, out, there, config, ["W=1"], out.name))
+
+
+def base_findings(tree, kind, name, function):
+    """[(file, text)] of the unpatched tree, remembered."""
+    base = trees.base_worktree()
+    key = "\n".join([kind, name, tree.git("rev-parse", "base"), compiler(),
+                     kconfig.fingerprint(kconfig.find(name), True), *tree.touched])
+    return remembered(key, lambda: [(f, text) for f, _, text in function(Path(base))])
+
+
+def w1(tree, name):
+    goals = objects_of(tree, name)
+    if not goals:
+        return ["the series has no object to build"]
+    goals = buildable(tree, name, goals)
+    found = warnings(tree, name, tree.path, OUT / f"w1-{name}", goals)
+    base = base_findings(tree, "w1", name, lambda src: warnings(
+        tree, name, src, OUT / f"w1-{name}-base", [g for g in goals if not ours(tree, g)]))
+    missing = [g for g in goals if not (OUT / f"w1-{name}" / g).exists()]
+    return news(found, base) + [f"{goal} was not built" for goal in missing]
+
+
+def ours(tree, goal):
+    return tree.is_ours(goal[:-2] + ".c")
+
+
+def buildable(tree, name, goals):
+    """Without what this configuration has switched off: 'make x.o' builds it regardless."""
+    config = kconfig.find(name)
+    asked = kconfig.wanted(config.files(False))
+    kunit = asked.get("CONFIG_KUNIT", ("n",))[0] != "n"
+    return [g for g in goals if kunit or "/tests/" not in g]
+
+
+@check("W=1 on x86-64 (SPARSEMEM_VMEMMAP) says nothing new")
+def w1_x86(tree):
+    return w1(tree, "x86")
+
+
+@check("W=1 on UML (FLATMEM) says nothing new")
+def w1_uml(tree):
+    return w1(tree, "uml")
+
+
+@check("W=1 on i386 (32-bit, SPARSEMEM without VMEMMAP) says nothing new")
+def w1_i386(tree):
+    probe = subprocess.run(["gcc", "-m32", "-x", "c", "-c", "-o", "/dev/null", "-"],
+                           input="int x;\n", capture_output=True, text=True, check=False)
+    if probe.returncode:
+        raise Skip(f"gcc -m32 does not work: {probe.stderr.strip()[-200:]}")
+    return w1(tree, "i386")
+
+
+def sparse_findings(src, out, goals, name):
+    config = Part(kconfig.find(name), src)
+    configured(config, src, out)
+    there = [goal for goal in goals if (src / goal).with_suffix(".c").exists()]
+    log = make(config, src, out, there, ["W=1", "C=2", f"CHECK={SPARSE}"], f"sparse-{out.name}")
+    checked = set(re.findall(r"^\s+CHECK\s+(?:\S*?/)?((?:mm|lib|kernel)/\S+)$", log, re.M))
+    unseen = [goal for goal in there if goal[:-2] + ".c" not in checked]
+    if unseen:
+        raise LabError(f"sparse did not look at {' '.join(unseen)}; is it too old for this "
+                       f"kernel? See {common.show(common.LOGS / f'sparse-{out.name}.log')}")
+    return [f for f in findings(log) if not SPARSE_ITSELF.search(f[2])]
+
+
+PLANT = """// SPDX-License-Identifier: GPL-2.0
+#include <linux/compiler.h>
+int planted(void __user *p);
+int planted(void __user *p) { return *(int *)p; }
+"""
+
+
+@check("sparse sees what it is there for")
+def sparse_works(tree):
+    """A warning planted in a module beside the tree must show."""
+    packages.need("check")
+    config, out = kconfig.find("x86"), OUT / "w1-x86"
+    configured(config, tree.path, out)
+    folder = FOLDER / "planted"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "planted.c").write_text(PLANT)
+    (folder / "Kbuild").write_text("obj-m := planted.o\n")
+    make(config, tree.path, out, ["prepare"], ["W=1"], "sparse-prepare")
+    log = make(config, tree.path, out, [f"M={folder}", "planted.o"],
+               ["C=2", f"CHECK={SPARSE}"], "sparse-planted")
+    if "different address spaces" not in log:
+        return ["sparse said nothing about a planted cast to another address space: it did not "
+                "run, or cannot see; see build/logs/sparse-planted.log"]
+    return []
+
+
+@check("sparse on x86-64 says nothing new")
+def sparse(tree):
+    packages.need("check")
+    goals = objects_of(tree, "x86")
+    found = sparse_findings(tree.path, OUT / "w1-x86", goals, "x86")
+    base = base_findings(tree, "sparse", "x86", lambda src: sparse_findings(
+        src, OUT / "w1-x86-base", [g for g in goals if not ours(tree, g)], "x86"))
+    return news(found, base)
+
+
+# --- every commit ------------------------------------------------------------------
+
+def worktree(tree, commit):
+    """build/each/linux at one commit; files that stay the same keep their time stamp."""
+    place = BUILD / "each" / "linux"
+    if not (place / ".git").exists():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        tree.git("worktree", "prune")
+        tree.git("worktree", "add", "--detach", "--force", place, commit, visible=True)
+    Git(place)("checkout", "-q", "--force", "--detach", commit)
+    return place
+
+
+def build_commit(tree, commit):
+    """What is wrong with one commit."""
+    src, out = worktree(tree, commit), BUILD / "each" / "out" / "each"
+    config = Part(kconfig.find("x86"), src)
+    touched = tree.git("show", "--format=", "--name-only", commit).splitlines()
+    bad = configured(config, src, out)
+    log = make(config, src, out, ["mm/", "lib/tests/", *objects_of(tree, "x86", touched)],
+               name=f"each-{commit[:12]}")
+    bad += [f"{name}:{number}: {text}" for name, number, text in findings(log)]
+    return bad + [f"{name} was not built" for name in objects_of(tree, "x86", touched)
+                  if not (out / name).exists()]
+
+
+@check("every commit of the series builds")
+def every_commit(tree):
+    if not tree.commits:
+        return ["the series has no commit: nothing was built"]
+    fragments = kconfig.fingerprint(kconfig.find("x86"), False)
+    bad = []
+    for number, commit in enumerate(tree.commits, 1):
+        subject = tree.git("log", "-1", "--format=%s", commit)
+        try:
+            found = remembered(f"each\n{commit}\n{compiler()}\n{fragments}",
+                               lambda commit=commit: build_commit(tree, commit))
+        except LabError as error:
+            found = str(error).splitlines()[:12]
+        bad += [f"commit {number} ({subject}): {line}" for line in found]
+    return bad
+
+
+@check("the last commit links")
+def links(tree):
+    if tree.git("rev-parse", "HEAD") != tree.commits[-1]:
+        return ["build/linux is not at the last commit"]
+    for name in ("x86", "uml"):
+        kernel = build.build(name, src=tree.path)
+        if not kernel.image.exists():
+            return [f"{name}: no image"]
+    say(f"# linked at {tree.commits[-1][:12]}")
+    return []

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Memory operations that no shell command does:
+ *
+ *	memops soft PAGES [huge]	take pages in use offline, their content is moved
+ *	memops hard PAGES [huge]	declare pages in use broken
+ *	memops secret PAGES		use memory that leaves the direct map
+ *
+ * For each page taken offline its former PFN is printed: "pfn 0x...".
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define PAGE 4096UL
+#define HUGE (512 * PAGE)
+#define PFN_MASK ((1ULL << 55) - 1)
+
+#ifndef MADV_SOFT_OFFLINE
+#define MADV_SOFT_OFFLINE 101
+#endif
+#ifndef MADV_HWPOISON
+#define MADV_HWPOISON 100
+#endif
+#ifndef SYS_memfd_secret
+#define SYS_memfd_secret 447
+#endif
+
+static volatile sig_atomic_t told;
+
+static void sigbus(int sig)
+{
+	told = sig;
+}
+
+static void fail(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+static unsigned long long pfn_of(const void *where)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY);
+	uint64_t entry = 0;
+
+	if (pread(fd, &entry, sizeof(entry), (uintptr_t)where / PAGE * sizeof(entry)) !=
+	    sizeof(entry))
+		fail("pagemap");
+	close(fd);
+	return entry & PFN_MASK;
+}
+
+/* One page of every small or huge page, so that huge ones have to be split. */
+static void offline(int advice, unsigned long pages, int huge)
+{
+	unsigned long step = huge ? HUGE : PAGE, size = pages * step;
+	char *area = mmap(NULL, size + HUGE, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (area == MAP_FAILED)
+		fail("mmap");
+	area = (char *)(((uintptr_t)area + HUGE - 1) & ~(HUGE - 1));
+	madvise(area, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+	memset(area, 0x5a, size);
+	for (unsigned long i = 0; i < pages; i++) {
+		char *victim = area + i * step + (huge ? 3 * PAGE : 0);
+		unsigned long long pfn = pfn_of(victim);
+
+		told = 0;
+		if (madvise(victim, PAGE, advice))
+			fail("madvise");
+		printf("pfn %#llx\n", pfn);
+		/* Whoever owns a broken page is told; nobody is about one that was moved. */
+		if ((advice == MADV_HWPOISON) != !!told)
+			fail("SIGBUS");
+		if (advice == MADV_SOFT_OFFLINE && (*victim != 0x5a || pfn_of(victim) == pfn))
+			fail("not moved");
+	}
+}
+
+static void secret(unsigned long pages)
+{
+	int fd = syscall(SYS_memfd_secret, 0);
+	char *area;
+
+	if (fd < 0 || ftruncate(fd, pages * PAGE))
+		fail("memfd_secret");
+	area = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (area == MAP_FAILED)
+		fail("mmap");
+	memset(area, 0x5a, pages * PAGE);
+	printf("secret %lu\n", pages);
+}
+
+int main(int argc, char **argv)
+{
+	unsigned long pages = argc > 2 ? strtoul(argv[2], NULL, 0) : 1;
+
+	signal(SIGBUS, sigbus);
+	if (argc < 2) {
+		fprintf(stderr, "usage: memops soft|hard|secret PAGES [huge]\n");
+		return 2;
+	}
+	if (!strcmp(argv[1], "secret"))
+		secret(pages);
+	else
+		offline(strcmp(argv[1], "soft") ? MADV_HWPOISON : MADV_SOFT_OFFLINE, pages,
+			argc > 3);
+	return 0;
+}

@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Read the checker's report from a console, and say in plain words what it means.
+
+    report = parse(console)			# Report, or None when there is none
+    for line, meaning in explain(report): ...
+
+The words are those of mm/page_consistency/report.c; a test compares them.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+from lab.common import LabError
+from lab.splat import STAMP
+
+PREFIX = "page_consistency: "
+PANIC = "Kernel panic - not syncing: " + PREFIX
+PAGE = 4096
+
+# The kinds of violation, and what each means.
+TITLES = {
+    "page handed out twice":
+        "The allocator was about to lend a page that is lent already; its owner's data are intact.",
+    "page freed but not handed out":
+        "Somebody gave back a page that was not lent: a double free, or a free of a wrong page.",
+    "reserved page freed":
+        "Somebody gave back a page that belongs to the kernel itself and was never lent.",
+    "page on a free list but not in the allocator":
+        "A list of free pages holds a page that the record says is lent.",
+    "record corrupt: primary bitmap":
+        "The checker's own record of this page is damaged, in the first of its two copies.",
+    "record corrupt: secondary bitmap":
+        "The checker's own record of this page is damaged, in the second of its two copies.",
+    "record corrupt: one of the bitmaps":
+        "The two copies of the record disagree about this page; nothing tells which is right.",
+    "record corrupt: table entry":
+        "The entry that says where this section's bitmaps are is damaged; it was not followed.",
+    "record corrupt: table root":
+        "A pointer to the table of sections differs from its own copy; it was not followed.",
+    "not a struct page of tracked memory":
+        "What should be the description of a page is none; nothing was read through it.",
+    "block not aligned to its order":
+        "A block of 2^n pages has to begin at a multiple of 2^n; this one does not.",
+    "free block contradicts the record":
+        "The block's own description does not say what a block on this free list has to say.",
+    "free list corrupt":
+        "A pointer of a list of free pages leads somewhere that does not lead back.",
+}
+
+_EVENTS = {
+    "hand-out": "while a page was being handed out",
+    "free": "while a page was being given back",
+    "leaving a free list": "before a block was taken off a list of free pages",
+    "joining a free list": "before a block was put on a list of free pages",
+    "verification": "by the verification, which compares everything there is",
+}
+
+# The lines of the block; groups in _TEXT stay text, x_ ones are hexadecimal.
+_LINES = [(name, re.compile(name + r" +" + rest)) for name, rest in (
+    ("at", r"(?P<event>[a-z -]+), called from (?P<caller>\S+)"),
+    ("pointer", r"(?P<x_pointer>[0-9a-f]+) order (?P<order>\d+)"),
+    ("page", r"pfn 0x(?P<x_pfn>[0-9a-f]+) order (?P<order>\d+), section (?P<section>\d+)"),
+    ("link", r"(?P<x_link>[0-9a-f]+) of order (?P<order>\d+) does not lead back"),
+    ("record", r"(?P<state>[a-z ]+), must be (?P<must>[a-z ]+)"),
+    ("words", r"primary (?P<x_primary>[0-9a-f]+) secondary (?P<x_secondary>[0-9a-f]+) "
+              r"mask (?P<x_mask>[0-9a-f]+) at word (?P<word>\d+)(?P<reread> \(re-read\))?"),
+    ("damage", r"(?P<damage>[^,]+(?:, the words are complements)?), "
+               r"bad pairs (?P<x_bad>[0-9a-f]+)"),
+    ("table", r"primary (?P<x_to_primary>[0-9a-f]+) secondary (?P<x_to_secondary>[0-9a-f]+) "
+              r"seal (?P<x_seal>[0-9a-f]+) \((?P<entry>[a-z ]+)\)"),
+    ("memory", r"node (?P<node>-?\d+) zone (?P<zone>\S+)"),
+    ("witness", r"PageBuddy (?P<buddy>\d+) order (?P<buddy_order>\d+), "
+                r"refcount (?P<refcount>-?\d+), reserved (?P<reserved>\d+)"),
+    ("policy", r"(?P<policy>\w+), violations (?P<violations>\d+)"),
+)]
+_TEXT = {"event", "caller", "state", "must", "reread", "damage", "entry", "zone", "policy"}
+
+# What panic() says of the same violation.
+_ESSENCE = [re.compile(rest) for rest in (
+    r"pfn 0x(?P<x_pfn>[0-9a-f]+) order (?P<order>\d+) section (?P<section>\d+)"
+    r"(?:: primary (?P<x_old>[0-9a-f]+) secondary (?P<x_old2>[0-9a-f]+) of (?P<x_of>[0-9a-f]+))?$",
+    r"link (?P<x_link>[0-9a-f]+) order (?P<order>\d+)$",
+    r"(?P<x_pointer>[0-9a-f]+) order (?P<order>\d+)$",
+)]
+
+
+class BadReport(LabError):
+    """The text is a report, but not one as report.c writes it."""
+
+
+@dataclass
+class Report:
+    """One report. values: event, pfn, order, primary, ... as far as it names them."""
+
+    title: str
+    lines: list				# [(name, text)] in order
+    values: dict
+    panic: str = ""			# the panic line, without its time
+    panic_values: dict = field(default_factory=dict)
+    dumped: list = field(default_factory=list)		# what dump_page() said before
+
+    def __getattr__(self, name):
+        # An absent value is None; __getattr__ sees only what is no field.
+        if name.startswith("_"):
+            raise AttributeError(name)
+        values = self.__dict__.get("values", {})
+        return values.get(name, self.__dict__.get("panic_values", {}).get(name))
+
+    @property
+    def whole(self):
+        """Is it complete? Its last line names the policy."""
+        return bool(self.lines) and self.lines[-1][0] == "policy"
+
+
+def _values(match):
+    found = {}
+    for name, text in match.groupdict().items():
+        if text is None:
+            continue
+        if name.startswith("x_"):
+            found[name[2:]] = int(text, 16)
+        else:
+            found[name] = text.strip() if name in _TEXT else int(text)
+    return found
+
+
+def _line(text):
+    """(name, values) of one line of the block."""
+    for name, pattern in _LINES:
+        if match := pattern.fullmatch(text):
+            return name, _values(match)
+    raise BadReport(f"a line that no report has: '{text}'\n"
+                    "lab/reports.py and mm/page_consistency/report.c disagree")
+
+
+def _essence(text):
+    title, _, rest = text.partition(": ")
+    while title not in TITLES and ": " in rest:	# titles may have colons themselves
+        more, _, rest = rest.partition(": ")
+        title += ": " + more
+    if title not in TITLES:
+        raise BadReport(f"the panic names no known violation: '{text}'")
+    for pattern in _ESSENCE:
+        if match := pattern.match(rest):
+            return title, _values(match)
+    raise BadReport(f"the panic line does not say where: '{text}'")
+
+
+def parse(console):
+    """The first report of a console, with the panic that followed; None if there is none."""
+    report, dumped = None, []
+    for raw in console.splitlines():
+        text = STAMP.sub("", raw.rstrip())
+        if text.startswith(PANIC) and report:
+            title, report.panic_values = _essence(text[len(PANIC):])
+            if title != report.title:
+                raise BadReport(f"the report says '{report.title}', the panic '{title}'")
+            report.panic = text
+            break
+        if text.startswith(PREFIX):
+            text = text[len(PREFIX):]
+            if text in TITLES and not report:
+                report = Report(text, [], {}, dumped=dumped)
+            elif text.startswith("  ") and report:
+                name, values = _line(text.strip())
+                report.lines.append((name, text.strip()))
+                report.values.update(values)
+        elif not report and (dumped or text.startswith("page: refcount:")):
+            dumped.append(text)
+    if report and report.panic and report.pfn is not None:
+        named = report.panic_values.get("pfn", report.pfn)
+        if named != report.pfn:
+            raise BadReport(f"the report names pfn {report.pfn:#x}, the panic {named:#x}")
+    return report
+
+
+# -- in plain words -----------------------------------------------------------
+
+
+def _at(r):
+    where = re.sub(r"\+.*", "()", r.caller)
+    return f"It was noticed {_EVENTS.get(r.event, r.event)}; the code that did so is {where}."
+
+
+def _pointer(r):
+    return ("The address that was passed. It is not the address of any page's description, "
+            "so no page can be named.")
+
+
+def _page(r):
+    pages = 1 << r.order
+    size = f"a block of {pages} pages" if r.order else "one page"
+    return (f"The page frame number: {size} at physical address {r.pfn * PAGE:#x}. "
+            f"Memory is recorded in sections; this is number {r.section}.")
+
+
+def _link(r):
+    return ("The pointer that was about to be written through. The list element it leads to "
+            "does not point back.")
+
+
+def _pair(r, word):
+    """The bits under the mask: 0, 1, or the whole for a block."""
+    value = word & r.mask
+    return "0" if not value else "1" if value == r.mask else f"{value:x}"
+
+
+def _record(r):
+    text = ("Each page has a pair of bits that have to differ: 1,0 is 'outside' (lent out), "
+            "0,1 is 'inside' (in the allocator). ")
+    return text + (f"Here they are {_pair(r, r.primary)},{_pair(r, r.secondary)}: {r.state}. "
+                   f"What was happening requires: {r.must}.")
+
+
+def _words(r):
+    bits = bin(r.mask).count("1")
+    which = f"bit {r.mask.bit_length() - 1} is" if bits == 1 else f"{bits} bits are"
+    return (f"The two words that hold the pair, number {r.word} of their arrays. The mask shows "
+            f"which belong to the page: {which}."
+            + (" The other bits were read a moment later." if r.reread else ""))
+
+
+def _damage(r):
+    bad = bin(r.bad).count("1")
+    if not bad:
+        return "All pairs of these words are sound: the record is not damaged, it contradicts."
+    if bad == 1:
+        return ("Exactly one of the 64 pairs in these words is bad: this is what one flipped "
+                "bit in memory looks like.")
+    return f"{bad} of the 64 pairs in these words are bad: something overwrote more than a bit."
+
+
+def _table(r):
+    if r.entry == "intact":
+        return ("The addresses of the section's two bitmaps. Their seal (a checksum) is right, "
+                "so the pair above was really this page's.")
+    if r.entry == "broken":
+        return ("The addresses of the section's two bitmaps. They do not match their seal "
+                "(a checksum), so neither was used.")
+    return "The section has no bitmaps: there is no memory there that could be lent."
+
+
+def _memory(r):
+    return f"The page belongs to NUMA node {r.node}, zone {r.zone}."
+
+
+def _witness(r):
+    free = f"it is on a free list of order {r.buddy_order}" if r.buddy else \
+        "it is not on a free list"
+    return (f"What the allocator's own data say, independently: {free}, {r.refcount} users, "
+            f"{'reserved' if r.reserved else 'not reserved'}.")
+
+
+def _policy(r):
+    text = "stop the machine at the first violation" if r.policy == "on" else "report and go on"
+    return f"What the kernel was told to do: {text}. Violations so far: {r.violations}."
+
+
+_MEANINGS = {"at": _at, "pointer": _pointer, "page": _page, "link": _link, "record": _record,
+             "words": _words, "damage": _damage, "table": _table, "memory": _memory,
+             "witness": _witness, "policy": _policy}
+
+
+def explain(report):
+    """[(line as printed, what it means)]; the panic line comes last."""
+    told = [(report.title, TITLES[report.title])]
+    told += [(text, _MEANINGS[name](report)) for name, text in report.lines]
+    if report.panic:
+        told.append((report.panic.removeprefix("Kernel panic - not syncing: "),
+                     "The essence once more, in the panic itself: the part of a log that "
+                     "survives where little does."))
+    return told

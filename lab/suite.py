@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: GPL-2.0
+"""make test: all cases of lab/cases, as TAP; the last line is 'N passed, N failed'.
+
+	make test ONLY='silent:*,off:*'		LIST=1 lists, as does: python3 -m lab test 'silent:*'
+
+A case with parts (each KUnit test, each unit test is one) has them as subtests, and they
+are what is counted: a case that is good but for its parts does not count beside them.
+What a case prints, and what builds print, comes as lines that begin with '# '.
+"""
+
+import fnmatch
+import importlib
+import io
+import json
+import os
+import queue
+import re
+import sys
+import threading
+import time
+import traceback
+from dataclasses import dataclass, field
+
+from lab import build, cases, packages
+from lab.common import ROOT, LabError, say, show
+
+MODULES = ("unit", "series", "off", "silent", "panicking", "report_mode", "flips", "ramoops",
+           "docs")
+BUILDS = ("uml", "x86", "x86-off", "base:x86", "x86-debug")
+# These only wait for guests, which are idle on one CPU for half of their time.
+SIDE_BY_SIDE = {"silent", "panicking", "report_mode", "flips", "ramoops", "docs"}
+WORKERS = int(os.environ.get("GUESTS", 2))
+SIGN_OF_LIFE = 20		# seconds
+SKIPS = ROOT / "lab" / "skips.json"
+PASS, FAIL, SKIP = "pass", "fail", "skip"
+
+
+@dataclass
+class Result:
+    """What came of a case, or of one of its parts."""
+
+    name: str
+    outcome: str = PASS
+    reason: str = ""
+    seconds: float = None
+    parts: list = field(default_factory=list)
+    notes: list = field(default_factory=list)
+
+    def leaves(self):
+        return self.parts or [self]
+
+
+class Note:
+    """What a case says to people: note(text), and note.part() for results of its own."""
+
+    def __init__(self):
+        self.lines, self.parts = [], []
+
+    def __call__(self, text):
+        self.lines += str(text).splitlines()
+
+    def part(self, name, outcome=PASS, reason="", seconds=None):
+        self.parts.append(Result(name, outcome, reason, seconds))
+
+
+class Voices(io.TextIOBase):
+    """Standard output while cases run: whoever prints is quoted, with '# ' in front.
+
+    A thread that runs beside another one is kept silent; its words are for the case
+    that goes wrong.
+    """
+
+    def __init__(self, out):
+        self.out, self.local, self.lock = out, threading.local(), threading.Lock()
+
+    def record(self):
+        """From now on this thread is not heard; returns what it will have said."""
+        self.local.kept = io.StringIO()
+        return self.local.kept
+
+    def write(self, text):
+        kept = getattr(self.local, "kept", None)
+        if kept is not None:
+            return kept.write(text)
+        rest = getattr(self.local, "rest", "") + text
+        *lines, self.local.rest = rest.split("\n")
+        self.tell(*(f"# {line}" for line in lines))
+        return len(text)
+
+    def flush(self):
+        self.out.flush()
+
+    def tell(self, *lines):
+        """Lines of the report itself; those of one call stay together."""
+        with self.lock:
+            for line in lines:
+                self.out.write(f"{line}\n")
+            self.out.flush()
+
+
+# --- which cases --------------------------------------------------------------
+
+def _broken(module, text):
+    def fail(_note):
+        raise cases.Failure(text)
+    return cases.Case("all of its cases", module, fail)
+
+
+def load(modules=MODULES):
+    """All cases, in the order of the list; a module that is not there is a case that fails."""
+    found = []
+    for module in modules:
+        before = len(cases.REGISTRY)
+        try:
+            importlib.import_module(f"lab.cases.{module}")
+        except Exception as error:		# pylint: disable=broad-except
+            missing = isinstance(error, ModuleNotFoundError) \
+                and error.name == f"lab.cases.{module}"
+            found.append(_broken(module, f"lab/cases/{module}.py does not exist (yet)" if missing
+                                 else traceback.format_exc()))
+            del cases.REGISTRY[before:]
+            continue
+        own = [c for c in cases.REGISTRY if c.group == module]
+        found += own or [_broken(module, f"lab/cases/{module}.py has no cases")]
+    return found
+
+
+def title(case):
+    return f"{case.group}: {case.name}"
+
+
+def choose(found, globs):
+    """The cases whose 'group: name' matches one of the patterns; the blank may be left out."""
+    if not globs:
+        return found
+    return [case for case in found
+            if any(fnmatch.fnmatchcase(name, glob) for glob in globs
+                   for name in (title(case), f"{case.group}:{case.name}", case.group, case.name))]
+
+
+def accepted(name, reason, path=SKIPS):
+    """Is this skip on the list, for this reason?"""
+    return any(fnmatch.fnmatchcase(name, row["name"]) and re.search(row["said"], reason)
+               for row in json.loads(path.read_text()))
+
+
+# --- one case ------------------------------------------------------------------
+
+def run(case, failed_builds=None):
+    """Run a case; whatever happens comes back as a Result."""
+    note, begun = Note(), time.monotonic()
+    outcome, reason = PASS, ""
+    try:
+        for kernel in case.kernels:
+            if kernel in (failed_builds or {}):
+                raise cases.Failure(f"kernel {kernel} was not built: {failed_builds[kernel]}")
+        case.run(note)
+    except cases.Skip as skip:
+        outcome, reason = SKIP, str(skip)
+    except (cases.Failure, LabError, AssertionError) as failure:
+        outcome, reason = FAIL, str(failure) or type(failure).__name__
+    except BaseException:			# pylint: disable=broad-except
+        outcome, reason = FAIL, traceback.format_exc()
+    return settle(Result(title(case), outcome, reason, time.monotonic() - begun,
+                         note.parts, note.lines))
+
+
+def settle(result):
+    """Refuse skips that nobody accepted, and see that a case agrees with its parts."""
+    for one, name in [(result, result.name),
+                      *((part, f"{result.name}: {part.name}") for part in result.parts)]:
+        if one.outcome == SKIP and not accepted(name, one.reason):
+            one.outcome = FAIL
+            one.reason = f"skipped, and {show(SKIPS)} does not accept that: {one.reason}"
+    if not result.parts:
+        return result
+    bad = any(part.outcome == FAIL for part in result.parts)
+    if result.outcome == FAIL and not bad:
+        result.parts.append(Result("all else", FAIL, result.reason))
+        result.reason = ""
+    elif bad:
+        result.outcome = FAIL
+    return result
+
+
+# --- the report -----------------------------------------------------------------
+
+def line_of(number, result):
+    """One result line; a name must not look like a directive."""
+    text = result.name.replace("#", " ").replace("\n", " ").strip()
+    line = f"{'not ok' if result.outcome == FAIL else 'ok'} {number} - {text}"
+    if result.outcome == SKIP:
+        return f"{line} # SKIP {result.reason}"
+    return line if result.seconds is None else f"{line} # {result.seconds:.1f} s"
+
+
+def _why(result, indent=""):
+    return [f"{indent}#   {line}" for line in result.reason.splitlines()] \
+        if result.outcome == FAIL else []
+
+
+def lines_of(number, result, said=""):
+    lines = []
+    if result.parts:
+        lines.append(f"    # Subtest: {result.name}")
+        for index, part in enumerate(result.parts, 1):
+            lines += [f"    {line_of(index, part)}", *_why(part, "    ")]
+        lines.append(f"    1..{len(result.parts)}")
+    lines += [line_of(number, result), *_why(result)]
+    lines += [f"#   {line}" for line in result.notes]
+    if result.outcome == FAIL and said:
+        lines += [f"#   | {line}" for line in said.splitlines()]
+    return lines
+
+
+class Report:
+    """Says each result when it is there, and counts."""
+
+    def __init__(self, voices):
+        self.voices, self.results, self.lock = voices, [], threading.Lock()
+
+    def add(self, result, said=""):
+        with self.lock:
+            self.results.append(result)
+            self.voices.tell(*lines_of(len(self.results), result, said))
+
+    def count(self, outcome):
+        return sum(leaf.outcome == outcome for r in self.results for leaf in r.leaves())
+
+    def summary(self):
+        passed, failed, skipped = (self.count(o) for o in (PASS, FAIL, SKIP))
+        return f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else "")
+
+    def end(self, planned):
+        """The failures once more, and the closing line; returns the exit status."""
+        if len(self.results) != planned:
+            self.add(Result("the suite itself", FAIL,
+                            f"planned {planned} cases, has results of {len(self.results)}"))
+        bad = [r for r in self.results if r.outcome == FAIL]
+        for result in bad:
+            names = [p.name for p in result.parts if p.outcome == FAIL] or [""]
+            self.voices.tell(*(f"# failed: {result.name}{': ' if n else ''}{n}" for n in names))
+        self.voices.tell(self.summary())
+        return 0 if self.count(PASS) and not self.count(FAIL) else 1
+
+
+# --- all of them ------------------------------------------------------------------
+
+def build_kernels(chosen):
+    """Build what the chosen cases boot; returns {kernel: why it was not built}."""
+    wanted = {kernel for case in chosen for kernel in case.kernels}
+    failed = {}
+    for name in [*(k for k in BUILDS if k in wanted), *sorted(wanted - set(BUILDS))]:
+        try:
+            build.build(name.removeprefix("base:"), name.startswith("base:"))
+        except LabError as error:
+            say(str(error))
+            failed[name] = str(error).splitlines()[0]
+    return failed
+
+
+def _worker(todo, running, failed, report):
+    said = report.voices.record()
+    while True:
+        try:
+            case = todo.get_nowait()
+        except queue.Empty:
+            return
+        running[title(case)] = time.monotonic()
+        result = run(case, failed)
+        del running[title(case)]
+        report.add(result, said.getvalue())
+        said.seek(0)
+        said.truncate()
+
+
+def run_beside(chosen, failed, report, workers=WORKERS):
+    """Several at a time; the threads are daemons, so that ^C need not wait for a guest."""
+    todo, running = queue.SimpleQueue(), {}
+    for case in chosen:
+        todo.put(case)
+    threads = [threading.Thread(target=_worker, args=(todo, running, failed, report), daemon=True)
+               for _ in range(min(workers, len(chosen)))]
+    for thread in threads:
+        thread.start()
+    told = time.monotonic()
+    while any(thread.is_alive() for thread in threads):
+        time.sleep(0.2)
+        now = time.monotonic()
+        if now - told >= SIGN_OF_LIFE:
+            told = now
+            busy = [f"{name} ({now - since:.0f} s)" for name, since in list(running.items())]
+            report.voices.tell(f"# running: {', '.join(busy) or 'nothing'}")
+
+
+def run_all(chosen, report, failed):
+    """In the order of the modules; returns [(part, seconds)]."""
+    times = []
+    for group in dict.fromkeys(case.group for case in chosen):
+        mine, begun = [c for c in chosen if c.group == group], time.monotonic()
+        if group in SIDE_BY_SIDE:
+            run_beside(mine, failed, report)
+        else:
+            for case in mine:
+                report.voices.tell(f"# {title(case)} ...")
+                report.add(run(case, failed))
+        times.append((group, time.monotonic() - begun))
+    return times
+
+
+def perform(chosen, out):
+    """Build, run and report; returns the exit status."""
+    voices, begun = Voices(out), time.monotonic()
+    report, before = Report(voices), sys.stdout
+    sys.stdout = voices
+    try:
+        voices.tell("TAP version 14", f"1..{len(chosen)}")
+        failed = build_kernels(chosen)
+        times = [("kernels", time.monotonic() - begun), *run_all(chosen, report, failed)]
+        spent = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in times)
+        voices.tell(f"# time: {spent}; {(time.monotonic() - begun) / 60:.1f} minutes in all")
+        return report.end(len(chosen))
+    finally:
+        sys.stdout = before
+
+
+def main(argv):
+    words = [w for w in argv if "=" not in w]
+    named = {**os.environ, **dict(w.split("=", 1) for w in argv if "=" in w)}
+    globs = [g.strip() for g in [*words, *named.get("ONLY", "").split(",")] if g.strip()]
+    packages.need("build")
+    packages.need("boot")
+    found = load()
+    chosen = choose(found, globs)
+    if named.get("LIST", "") not in ("", "0"):
+        for case in chosen:
+            say(title(case))
+        return 0
+    if not chosen:
+        say(f"# no case matches {' '.join(globs)}; LIST=1 lists them")
+    return perform(chosen, sys.stdout)
