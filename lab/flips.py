@@ -16,7 +16,8 @@ from lab.record import COPIES, Record
 DO = "/sys/module/poke/parameters/do"
 SYSFS = "/sys/kernel/mm/page_consistency"
 ORDER = 4
-HOLES = 3		# that make_holes() leaves
+ALIAS = 64		# pages; the struct pages of 64 fill 1 << ALIAS_BIT bytes
+ALIAS_BIT = 12
 
 
 @functools.cache
@@ -77,7 +78,8 @@ class Stage:
     def make_holes(self):
         """A list of free blocks that cannot merge, because their buddies are in use.
 
-        Returns it, and the first PFNs of four neighbouring blocks in use: the first
+        The struct pages of the first two differ in one bit of their addresses.
+        Returns the list, and the first PFNs of four neighbouring blocks in use: the first
         of them joins the head of the list when dropped, or the tail if the last two
         were dropped before and have merged.
         """
@@ -90,9 +92,15 @@ class Stage:
                      if set(block) <= set(self.kept)), None)
         if not quad:
             raise LabError("of 32 blocks no four are neighbours; is the guest busy?")
-        for _ in range(HOLES):
-            self.drop(next(pfn for pfn in self.kept
-                           if pfn not in quad and pfn ^ size in self.kept))
+        # Blocks whose buddy, the next one, stays in use.
+        holes = [pfn for pfn in self.kept if pfn not in quad and pfn ^ size in self.kept
+                 and pfn & size == 0]
+        first = next((pfn for pfn in holes if pfn ^ ALIAS in holes), None)
+        if not first or len(holes) < 3:
+            raise LabError("of 32 blocks no two are as far apart as is wanted; is the guest busy?")
+        other = next(pfn for pfn in holes if pfn not in (first, first ^ ALIAS))
+        for pfn in (other, first ^ ALIAS, first):
+            self.drop(pfn)
         return self.free_list(), quad
 
     def command_to_drop(self, pfn):

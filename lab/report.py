@@ -39,7 +39,9 @@ _LINES = {
     "at": (r"(.+), called from (.+)", ("event", "caller")),
     "pointer": (rf"{_HEX} order (\d+)", ("pointer", "order")),
     "page": (rf"pfn {_HEX} order (\d+), section (\d+)", ("pfn", "order", "section")),
-    "link": (rf"{_HEX} of order (\d+) does not lead back", ("link", "link_order")),
+    "list": (r"node (-?\d+) zone (\S+) order (\d+)", ("node", "zone", "order")),
+    "link": (rf"{_HEX} does not lead back", ("link",)),
+    "root": (rf"{_HEX} inverted copy {_HEX}", ("root", "inverted")),
     "record": (r"(.+), must be (.+)", ("state", "must")),
     "words": (rf"primary {_HEX} secondary {_HEX} mask {_HEX} at word (\d+)( \(re-read\))?",
               ("primary", "secondary", "mask", "word", "reread")),
@@ -52,7 +54,7 @@ _LINES = {
     "policy": (r"(\S+), violations (\d+)", ("policy", "violations")),
 }
 _TEXTS = {"event", "caller", "state", "must", "reread", "damage", "entry", "zone", "policy"}
-_DECIMAL = {"order", "section", "link_order", "word", "node", "buddy", "buddy_order",
+_DECIMAL = {"order", "section", "word", "node", "buddy", "buddy_order",
             "refcount", "reserved", "violations"}
 
 

@@ -60,7 +60,9 @@ _LINES = [(name, re.compile(name + r" +" + rest)) for name, rest in (
     ("at", r"(?P<event>[a-z -]+), called from (?P<caller>\S+)"),
     ("pointer", r"(?P<x_pointer>[0-9a-f]+) order (?P<order>\d+)"),
     ("page", r"pfn 0x(?P<x_pfn>[0-9a-f]+) order (?P<order>\d+), section (?P<section>\d+)"),
-    ("link", r"(?P<x_link>[0-9a-f]+) of order (?P<order>\d+) does not lead back"),
+    ("list", r"node (?P<node>-?\d+) zone (?P<zone>\S+) order (?P<order>\d+)"),
+    ("link", r"(?P<x_link>[0-9a-f]+) does not lead back"),
+    ("root", r"(?P<x_root>[0-9a-f]+) inverted copy (?P<x_inverted>[0-9a-f]+)"),
     ("record", r"(?P<state>[a-z ]+), must be (?P<must>[a-z ]+)"),
     ("words", r"primary (?P<x_primary>[0-9a-f]+) secondary (?P<x_secondary>[0-9a-f]+) "
               r"mask (?P<x_mask>[0-9a-f]+) at word (?P<word>\d+)(?P<reread> \(re-read\))?"),
@@ -199,6 +201,16 @@ def _link(r):
             "does not point back.")
 
 
+def _list(r):
+    return f"The list of free blocks of order {r.order}, on NUMA node {r.node} in zone {r.zone}."
+
+
+def _root(r):
+    flipped = bin((r.root ^ ~r.inverted) & (2 ** 64 - 1)).count("1")
+    return ("The pointer to this part of the table of sections, and its second copy, which is "
+            f"kept inverted. They disagree in {flipped} bit{'s' if flipped != 1 else ''}.")
+
+
 def _pair(r, word):
     """The bits under the mask: 0, 1, or the whole for a block."""
     value = word & r.mask
@@ -217,7 +229,8 @@ def _words(r):
     which = f"bit {r.mask.bit_length() - 1} is" if bits == 1 else f"{bits} bits are"
     return (f"The two words that hold the pair, number {r.word} of their arrays. The mask shows "
             f"which belong to the page: {which}."
-            + (" The other bits were read a moment later." if r.reread else ""))
+            + (" The second word was not reached by the change and was read a moment later."
+               if r.reread else ""))
 
 
 def _damage(r):
@@ -256,7 +269,7 @@ def _policy(r):
     return f"What the kernel was told to do: {text}. Violations so far: {r.violations}."
 
 
-_MEANINGS = {"at": _at, "pointer": _pointer, "page": _page, "link": _link, "record": _record,
+_MEANINGS = {"at": _at, "pointer": _pointer, "page": _page, "list": _list, "link": _link, "root": _root, "record": _record,
              "words": _words, "damage": _damage, "table": _table, "memory": _memory,
              "witness": _witness, "policy": _policy}
 

@@ -25,8 +25,8 @@ DENY = [(kind, re.compile(pattern)) for kind, pattern in (
             r"rcu: .*kthread starved"),
     ("lockdep", r"possible (recursive locking|circular locking|deadlock)|"
                 r"inconsistent lock state|\block inversion|bad unlock balance|"
-                r"held lock freed|lock held (at|when)|still has locks held|MAX_LOCKDEP_|"
-                r"MAX_LOCK_DEPTH|Invalid wait context|DEBUG_LOCKS_WARN_ON|"
+                r"held lock freed|lock held (at|when)|still has locks held|"
+                r"MAX_LOCK(DEP_\w+|_DEPTH) too low|Invalid wait context|DEBUG_LOCKS_WARN_ON|"
                 r"register non-static key|unsafe lock order|deadlock detected"),
     # Whatever the checker says but its policy is a report; '# name: ' is KUnit's.
     ("checker", r"(?<!# )page_consistency: (?!(on|off|report)\b)"),

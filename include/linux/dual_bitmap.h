@@ -51,8 +51,8 @@ struct dual_bitmap {
  * @mask: the bits of that word that belong to the run
  * @primary: the primary word; bits in @mask as they were before the change
  * @secondary: the secondary word; bits in @mask as they were before the change
- * @reread: bits outside @mask, or the word that was not reached, were read
- *	    afterwards and need not belong to the same instant
+ * @reread: the secondary was not reached by the change and was read afterwards;
+ *	    bits outside @mask always are
  */
 struct dual_bitmap_fault {
 	unsigned long word;
@@ -127,7 +127,7 @@ bool dual_bitmap_fail(struct dual_bitmap map, unsigned long word, unsigned long 
 	if (secondary)
 		seen = (seen & ~mask) | (*secondary & mask);
 	fault->secondary = seen;
-	fault->reread = !secondary || ~mask;
+	fault->reread = !secondary;
 	return false;
 }
 

@@ -9,7 +9,7 @@ import re
 
 from lab import build, tree
 from lab.cases import Failure, case
-from lab.common import run
+from lab.common import run, show
 from lab.git import Git
 
 KEY = "page_consistency_enabled"
@@ -50,7 +50,7 @@ def compare(patched, base):
     differ = [f"{name}: only in one of the trees" for name in sorted(new.keys() ^ old.keys())]
     for name in sorted(new.keys() & old.keys()):
         if disassembly(new[name]) != disassembly(old[name]):
-            differ.append(f"{name}: not the same instructions; see objdump -dr {new[name]}")
+            differ.append(f"{name}: not the same instructions; see objdump -dr {show(new[name])}")
     return differ, sorted(map(str, new.keys() & old.keys()))
 
 

@@ -300,7 +300,7 @@ def _link(side):
         page = stage.page_of(stage.make_holes()[0].next)
         at = stage.field_at(page, "buddy_list") + (LONG if side == "prev" else 0)
         link = stage.guest.memory.read64(at)
-        stage.expect(pfn=stage.pfn_of(page), order=ORDER, link=link ^ 1 << 12, link_order=ORDER)
+        stage.expect(pfn=stage.pfn_of(page), order=ORDER, link=link ^ 1 << 12)
         stage.guest.flip(at, 12)
         stage.poke(f"get {ORDER}")
 
@@ -315,7 +315,7 @@ def block_joins_the_tail_of_a_corrupt_list(stage):
     stage.drop(neighbours[2])
     stage.drop(neighbours[3])
     last = stage.guest.memory.read64(area.head + LONG)
-    stage.expect(link=last ^ 1 << 13, link_order=ORDER, pfn=None)
+    stage.expect(link=last ^ 1 << 13, order=ORDER, pfn=None)
     stage.guest.flip(area.head + LONG, 13)
     stage.drop(neighbours[0])
 
@@ -323,7 +323,7 @@ def block_joins_the_tail_of_a_corrupt_list(stage):
 @panics("free list corrupt", "joining a free list")
 def block_joins_a_corrupt_list(stage):
     area, neighbours = stage.make_holes()
-    stage.expect(link=area.next ^ 1 << 13, link_order=ORDER, pfn=None)
+    stage.expect(link=area.next ^ 1 << 13, order=ORDER, pfn=None)
     stage.guest.flip(area.head, 13)
     stage.drop(neighbours[0])
 

@@ -178,22 +178,26 @@ def cma(note):
 
 # --- under pressure ----------------------------------------------------------------
 
-PRESSURE = """
+PREPARE = """
 echo always > /sys/kernel/mm/transparent_hugepage/enabled
 echo 1 > /sys/kernel/mm/ksm/run
 echo 192M > /sys/block/zram0/disksize && mkswap /dev/zram0 >/dev/null && swapon /dev/zram0
 mkdir -p /tmp/cg && mount -t cgroup2 none /tmp/cg
 echo +memory > /tmp/cg/cgroup.subtree_control
 mkdir /tmp/cg/tight && echo 96M > /tmp/cg/tight/memory.high
-sh -c 'echo $$ > /tmp/cg/tight/cgroup.procs && exec stress-ng --quiet --oomable --vm 1 \
-	--vm-bytes 160M --vm-keep --vm-method rowhammer --timeout {seconds}s' &
-stress-ng --quiet --oomable --fork 1 --mmap 1 --mmap-bytes 48M --madvise 1 --shm 1 --shm-bytes 8M \
-	--pipe 1 --memfd 1 --memfd-bytes 8M --vm-splice 1 --timeout {seconds}s &
-end=$(($(date +%s) + {seconds}))
+"""
+# One worker lives in a memcg that is too tight for it, the others beside it.
+PRESSURE = """
+sh -c 'echo $$ > /tmp/cg/tight/cgroup.procs && exec stress-ng --quiet --oomable --vm 1 \\
+	--vm-bytes 160M --vm-keep --vm-method rowhammer --timeout 8s' &
+stress-ng --quiet --oomable --fork 1 --mmap 1 --mmap-bytes 48M --madvise 1 --shm 1 --shm-bytes 8M \\
+	--pipe 1 --memfd 1 --memfd-bytes 8M --vm-splice 1 --timeout 8s &
+end=$(($(date +%s) + 8))
 while [ $(date +%s) -lt $end ]; do echo 1 > /proc/sys/vm/compact_memory; sleep 0.2; done
 wait
-echo 1 > /tmp/done
 """
+TURNOVER = {"pgfree": 100000, "pswpout": 500, "pswpin": 10, "thp_fault_alloc": 3,
+            "compact_migrate_scanned": 100, "pgmigrate_success": 10}
 
 
 def verify_while(guest, job):
@@ -209,13 +213,17 @@ def verify_while(guest, job):
     return rounds
 
 
-def pressed(note, seconds, **machine):
+def pressed(note, **machine):
     def drive(guest):
-        before = vmstat(guest)
-        rounds = verify_while(guest, guest.start(PRESSURE.replace("{seconds}", str(seconds))))
-        note(f"{rounds} verifications meanwhile; " + rises(
-            guest, before, pgfree=100000, pswpout=500, pswpin=10, thp_fault_alloc=3,
-            compact_migrate_scanned=1, pgmigrate_success=10))
+        guest.must(PREPARE)
+        before, rounds = vmstat(guest), 0
+        # How much is done in 8 seconds depends on who else uses the host.
+        for _ in range(5):
+            rounds += verify_while(guest, guest.start(PRESSURE))
+            now = vmstat(guest)
+            if all(now[name] - before[name] >= wish for name, wish in TURNOVER.items()):
+                break
+        note(f"{rounds} verifications meanwhile; " + rises(guest, before, **TURNOVER))
         check(rounds >= 2, "the record was not verified meanwhile")
         high = re.search(r"high (\d+)", guest.must("cat /tmp/cg/tight/memory.events"))
         check(int(high[1]), "memory.high was never met")
@@ -224,12 +232,12 @@ def pressed(note, seconds, **machine):
 
 @case(["x86"], "compaction, THP, memcg and swap under load")
 def pressure(note):
-    pressed(note, 8, smp=2, memory="512M", nodes=2)
+    pressed(note, smp=2, memory="512M", nodes=2)
 
 
 @case(["x86-debug"], "compaction, THP, memcg and swap under load, KASAN and lockdep")
 def debug_pressure(note):
-    pressed(note, 8, config="x86-debug", smp=2, memory="1G", nodes=2)
+    pressed(note, config="x86-debug", smp=2, memory="1G", nodes=2)
 
 
 @case(["x86-debug"], "KASAN and lockdep, 1 CPU")

@@ -22,12 +22,16 @@ PROGRESS = 10
 
 
 def take(note, results, path=""):
-    """The tests of KTAP results become parts; what is wrong with the whole is raised."""
+    """The tests of KTAP results become parts."""
     for name, test in results.leaves():
         outcome = {tap.CRASH: tap.FAIL}.get(test.outcome, test.outcome)
         why = "\n".join([test.reason or test.outcome, *test.log[-12:]]) \
             if outcome == tap.FAIL else test.reason
         note.part(name.removeprefix(path), outcome, why)
+
+
+def whole(results):
+    """What no single test shows: a plan that was not kept, no test at all."""
     if results.problems:
         raise Failure("\n".join(results.problems))
 
@@ -53,13 +57,17 @@ def ktap_of(argv):
 
 @case(name="the lab itself")
 def lab(note):
-    take(note, ktap_of([sys.executable, "-m", "lab.cases.unit"]), "lab.tests.")
+    results = ktap_of([sys.executable, "-m", "lab.cases.unit"])
+    take(note, results, "lab.tests.")
+    whole(results)
 
 
 @case(name="user space")
 def user_space(note):
     packages.need("clang")
-    take(note, ktap_of([sys.executable, "-m", "lab.userspace"]))
+    results = ktap_of([sys.executable, "-m", "lab.userspace"])
+    take(note, results)
+    whole(results)
 
 
 # --- KUnit --------------------------------------------------------------------
@@ -107,6 +115,7 @@ def in_guest(note, config, policy="on", **machine):
         take(note, found[0])
     if not outcome.good:
         raise Failure(str(outcome))
+    whole(found[0])
     both_suites(found[0])
 
 

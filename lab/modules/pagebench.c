@@ -22,10 +22,10 @@
 #include <linux/sort.h>
 #include <linux/timex.h>
 
-#define LOOPS	1000
-#define WARM	3
-#define BATCHES	33		/* the median is one of them */
-#define BULK	4096
+#define LOOPS(order)	(1000 >> (order) / 2)	/* peers that touch every page take long */
+#define WARM		2
+#define BATCHES		5			/* the median is one of them */
+#define BULK		4096
 
 /* Nothing may sleep: preemption is off, so that a batch is one task's. */
 #define GFP	(GFP_KERNEL & ~__GFP_DIRECT_RECLAIM)
@@ -158,9 +158,9 @@ static int pair_row(unsigned int order, unsigned int lone)
 	int error = lone ? lone_block(order, lone) : 0;
 
 	if (!error)
-		error = measure(pairs, order, LOOPS);
+		error = measure(pairs, order, LOOPS(order));
 	if (!error)
-		say("pair", order, source(order), LOOPS);
+		say("pair", order, source(order), LOOPS(order));
 	release(order, lone);
 	return error;
 }

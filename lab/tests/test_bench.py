@@ -47,8 +47,14 @@ def over(budgets):
 class Rows(unittest.TestCase):
     def test_costs_are_per_pair(self):
         row = bench.rows(lines(PLAIN))["pair", 9]
-        self.assertEqual((row.cost, row.median), (5458.0, 5458.0))
+        self.assertEqual((row.cost, row.spread), (5458.0, 0.0))
         self.assertEqual((row.ns, row.source), (500.0, "pcp"))
+
+    def test_the_best_round_counts_and_the_spread_is_kept(self):
+        other = lines({**PLAIN, 1: PLAIN[1] + 8})
+        for text in (f"{lines(PLAIN)}\n{other}", f"{other}\n{lines(PLAIN)}"):
+            row = bench.rows(text)["pair", 1]
+            self.assertEqual((row.cost, row.spread), (800.0, 8.0))
 
     def test_a_missing_row_is_an_error(self):
         with self.assertRaisesRegex(LabError, "pair 5"):

@@ -258,7 +258,7 @@ mm/page_alloc.c:9:1: error: bad thing
 
     def test_planted_warning_must_show(self):
         for log, good in (("nothing", False),
-                          ("warning: cast removes address space; different address spaces", True)):
+                          ("planted.c:4:40: warning: cast removes address space '__user'", True)):
             with mock.patch.object(compiling, "configured"), \
                     mock.patch.object(compiling.packages, "need"), \
                     mock.patch.object(compiling, "make", return_value=log):

@@ -262,8 +262,9 @@ class Unit(unittest.TestCase):
         note = suite.Note()
         text = ("KTAP version 1\n1..2\n    KTAP version 1\n    # Subtest: s\n    1..2\n"
                 "    ok 1 a\n    # dies here\n")
-        with self.assertRaises(cases.Failure):
-            unit.take(note, tap.parse(text))
+        unit.take(note, tap.parse(text))
+        with self.assertRaisesRegex(cases.Failure, "planned 2"):
+            unit.whole(tap.parse(text))
         self.assertEqual([(part.name, part.outcome) for part in note.parts], [("s.a", "pass")])
 
     def test_suite_that_is_not_there(self):

@@ -97,7 +97,7 @@ static bool model_change(struct arrays *a, unsigned long bit, unsigned int order
 		if (!model_write(a->p, &part, set))
 			return false;
 		if (!model_write(a->s, &part, !set)) {
-			fault->reread = part.mask != ~0UL;
+			fault->reread = false;
 			return false;
 		}
 	}

@@ -128,7 +128,7 @@ static bool model_change(struct arrays *a, unsigned long bit, unsigned int order
 		fault->reread = true;
 		if (!model_write(a->primary, word, fault->mask, set))
 			return false;
-		fault->reread = fault->mask != ~0UL;
+		fault->reread = false;
 		if (!model_write(a->secondary, word, fault->mask, !set))
 			return false;
 	}

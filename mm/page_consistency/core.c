@@ -56,39 +56,44 @@ static enum pc_violation pc_judge(const struct dual_bitmap_fault *fault, enum pc
 /*
  * All hooks end here when something is wrong.  What is looked at first decides:
  * the pointer, the way to the record, the record (@fault, NULL if it was sound or
- * not reached), and then what the hook itself has to say (@otherwise).
+ * not reached), and then what the hook itself has to say.
  */
+static void pc_conclude(struct pc_report *report, const struct dual_bitmap_fault *fault)
+{
+	enum pc_violation lookup = pc_store_failure(&pc_store, report->section, report);
+	struct dual_bitmap map;
+
+	if (!pc_is_page(report->page, &report->pfn)) {
+		report->violation = PC_BAD_POINTER;
+		report->has_entry = false;
+		report->has_root = false;
+	} else if (!pc_lookup(report->section, &map)) {
+		report->violation = lookup;
+	} else {
+		report->proven = true;
+		if (fault) {
+			report->violation = pc_judge(fault, report->event);
+			report->fault = *fault;
+			report->has_words = true;
+		} else if (report->violation == PC_MISALIGNED &&
+			   IS_ALIGNED(report->pfn, 1UL << report->order)) {
+			/* The way to the record was broken a moment ago. */
+			report->violation = PC_BAD_ENTRY;
+		}
+	}
+	pc_report(report);
+}
+
 static noinline void pc_violated(enum pc_event event, enum pc_violation otherwise,
 				 struct page *page, unsigned int order, unsigned long pfn,
-				 const struct dual_bitmap_fault *fault, const void *link,
-				 unsigned long caller)
+				 const struct dual_bitmap_fault *fault, unsigned long caller)
 {
 	struct pc_report report = {
 		.event = event, .violation = otherwise, .page = page, .pfn = pfn,
-		.order = order, .section = pc_section_nr(pfn), .link = link, .caller = caller,
+		.order = order, .section = pc_section_nr(pfn), .caller = caller,
 	};
-	enum pc_violation lookup = pc_store_failure(&pc_store, report.section, &report);
-	struct dual_bitmap map __uninitialized;
 
-	if (!page && link) {
-		report.has_entry = false;
-	} else if (!pc_is_page(page, &report.pfn)) {
-		report.violation = PC_BAD_POINTER;
-		report.has_entry = false;
-	} else if (!pc_lookup(report.section, &map)) {
-		report.violation = lookup;
-	} else {
-		report.proven = true;
-		if (fault) {
-			report.violation = pc_judge(fault, event);
-			report.fault = *fault;
-			report.has_words = true;
-		} else if (otherwise == PC_MISALIGNED && IS_ALIGNED(pfn, 1UL << order)) {
-			/* The way to the record was broken a moment ago. */
-			report.violation = PC_BAD_ENTRY;
-		}
-	}
-	pc_report(&report);
+	pc_conclude(&report, fault);
 }
 
 /*
@@ -103,7 +108,7 @@ static noinline void pc_bad_alloc(struct page *page, unsigned int order, unsigne
 	unsigned long pfn, end;
 	struct dual_bitmap map __uninitialized;
 
-	pc_violated(PC_HAND_OUT, PC_MISALIGNED, page, order, bad, fault, NULL, caller);
+	pc_violated(PC_HAND_OUT, PC_MISALIGNED, page, order, bad, fault, caller);
 	if (!fault)
 		return;
 	end = page_to_pfn(page) + (1UL << order);
@@ -120,7 +125,7 @@ static noinline bool pc_bad_free(struct page *page, unsigned int order, unsigned
 	struct dual_bitmap map __uninitialized;
 	unsigned long pfn;
 
-	pc_violated(PC_TAKE_BACK, PC_MISALIGNED, page, order, bad, fault, NULL, caller);
+	pc_violated(PC_TAKE_BACK, PC_MISALIGNED, page, order, bad, fault, caller);
 	if (!fault)
 		return false;
 	for (pfn = page_to_pfn(page); pfn < bad; pfn += PC_SECTION_PAGES)
@@ -134,7 +139,7 @@ static noinline bool pc_bad_free(struct page *page, unsigned int order, unsigned
 static noinline bool pc_reserved_free(struct page *page, unsigned int order, unsigned long pfn,
 				      unsigned long caller)
 {
-	pc_violated(PC_TAKE_BACK, PC_FREED_RESERVED, page, order, pfn, NULL, NULL, caller);
+	pc_violated(PC_TAKE_BACK, PC_FREED_RESERVED, page, order, pfn, NULL, caller);
 	return false;
 }
 
@@ -308,10 +313,29 @@ static bool pc_is_link(const struct list_head *link, const struct zone *zone, un
 	       pc_lookup(pc_section_nr(pfn), &map);
 }
 
-static void pc_bad_link(enum pc_event event, struct page *page, const void *link,
-			unsigned int order, unsigned long caller)
+static noinline void pc_bad_list(enum pc_violation violation, struct page *page,
+				 const struct zone *zone, unsigned int order,
+				 unsigned long pfn, const struct dual_bitmap_fault *fault,
+				 const void *link, unsigned long caller)
 {
-	pc_violated(event, PC_BAD_LINK, page, order, page_to_pfn(page), NULL, link, caller);
+	struct pc_report report = {
+		.event = PC_LEAVE_LIST, .violation = violation, .page = page, .pfn = pfn,
+		.order = order, .section = pc_section_nr(pfn), .zone = zone, .link = link,
+		.caller = caller,
+	};
+
+	pc_conclude(&report, fault);
+}
+
+static noinline void pc_bad_head(const struct zone *zone, unsigned int order, const void *link,
+				 unsigned long caller)
+{
+	const struct pc_report report = {
+		.event = PC_JOIN_LIST, .violation = PC_BAD_LINK, .order = order, .zone = zone,
+		.link = link, .caller = caller,
+	};
+
+	pc_report(&report);
 }
 
 /**
@@ -333,24 +357,20 @@ void __page_consistency_leave(struct page *page, struct zone *zone, unsigned int
 	unsigned long pfn;
 
 	if (unlikely(!pc_is_block(page, order, &pfn)))
-		return pc_violated(PC_LEAVE_LIST, PC_MISALIGNED, page, order, pfn, NULL, NULL,
-				   _RET_IP_);
+		return pc_bad_list(PC_MISALIGNED, page, zone, order, pfn, NULL, NULL, _RET_IP_);
 	if (unlikely(!pc_lookup(pc_section_nr(pfn), &map)))
-		return pc_violated(PC_LEAVE_LIST, PC_BAD_POINTER, page, order, pfn, NULL, NULL,
-				   _RET_IP_);
+		return pc_bad_list(PC_BAD_POINTER, page, zone, order, pfn, NULL, NULL, _RET_IP_);
 	if (unlikely(!dual_bitmap_is_clear(&map, pc_section_bit(pfn), order, &fault)))
-		return pc_violated(PC_LEAVE_LIST, PC_BAD_BLOCK, page, order, pfn, &fault, NULL,
-				   _RET_IP_);
+		return pc_bad_list(PC_BAD_BLOCK, page, zone, order, pfn, &fault, NULL, _RET_IP_);
 	if (unlikely(!PageBuddy(page) || buddy_order(page) != order))
-		return pc_violated(PC_LEAVE_LIST, PC_BAD_BLOCK, page, order, pfn, NULL, NULL,
-				   _RET_IP_);
+		return pc_bad_list(PC_BAD_BLOCK, page, zone, order, pfn, NULL, NULL, _RET_IP_);
 
 	next = READ_ONCE(page->buddy_list.next);
 	if (unlikely(!pc_is_link(next, zone, order) || next->prev != &page->buddy_list))
-		return pc_bad_link(PC_LEAVE_LIST, page, next, order, _RET_IP_);
+		return pc_bad_list(PC_BAD_LINK, page, zone, order, pfn, NULL, next, _RET_IP_);
 	prev = READ_ONCE(page->buddy_list.prev);
 	if (unlikely(!pc_is_link(prev, zone, order) || prev->next != &page->buddy_list))
-		pc_bad_link(PC_LEAVE_LIST, page, prev, order, _RET_IP_);
+		pc_bad_list(PC_BAD_LINK, page, zone, order, pfn, NULL, prev, _RET_IP_);
 }
 
 /**
@@ -371,7 +391,7 @@ void __page_consistency_join(struct list_head *head, struct zone *zone, unsigned
 
 	if (unlikely(!pc_is_link(link, zone, order) ||
 		     (tail ? link->next : link->prev) != head))
-		pc_violated(PC_JOIN_LIST, PC_BAD_LINK, NULL, order, 0, NULL, link, _RET_IP_);
+		pc_bad_head(zone, order, link, _RET_IP_);
 }
 
 static int __init page_consistency_setup(char *options)

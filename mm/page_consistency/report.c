@@ -4,15 +4,17 @@
  * happens then.
  *
  * Hooks run in any context, NMI included, and often with zone->lock held.  So
- * nobody waits here: the first reporter prints, panic() sorts out the rest, and
- * a per-CPU flag ends the recursion when reporting itself needs pages.  Output
- * is deferred, because a console driver may want the very lock that is held.
+ * nothing here takes a lock: the first reporter prints, others give it a moment
+ * and leave the rest to panic(), and a per-CPU flag ends the recursion when
+ * reporting itself needs pages.  Output is deferred, because a console driver may
+ * want the very lock that is held.
  */
 
 #define pr_fmt(fmt) "page_consistency: " fmt
 
 #include <kunit/static_stub.h>
 #include <linux/atomic.h>
+#include <linux/delay.h>
 #include <linux/irqflags.h>
 #include <linux/mm.h>
 #include <linux/mmdebug.h>
@@ -21,6 +23,7 @@
 #include <linux/printk.h>
 #include <linux/sched/debug.h>
 #include <linux/stdarg.h>
+#include <linux/time64.h>
 #include <trace/events/error_report.h>
 
 #include "../internal.h"
@@ -178,14 +181,18 @@ static void pc_print_words(const struct pc_report *report)
 	       pc_damage_name(fault->primary, fault->secondary), width, bad);
 }
 
-static void pc_print_entry(const struct pc_report *report)
+static void pc_print_table(const struct pc_report *report)
 {
 	const struct pc_section *entry = &report->entry;
 
-	pr_err("  table    primary %px secondary %px seal %0*lx (%s)\n",
-	       entry->map.primary, entry->map.secondary, BITS_PER_LONG / 4, entry->seal,
-	       pc_section_absent(entry) ? "not tracked" :
-	       pc_section_sealed(entry, report->section) ? "intact" : "broken");
+	if (report->has_root)
+		pr_err("  root     %px inverted copy %0*lx\n", (void *)report->root[0],
+		       BITS_PER_LONG / 4, report->root[1]);
+	if (report->has_entry)
+		pr_err("  table    primary %px secondary %px seal %0*lx (%s)\n",
+		       entry->map.primary, entry->map.secondary, BITS_PER_LONG / 4,
+		       entry->seal, pc_section_absent(entry) ? "not tracked" :
+		       pc_section_sealed(entry, report->section) ? "intact" : "broken");
 }
 
 /*
@@ -205,13 +212,14 @@ static void pc_print(const struct pc_report *report)
 	else if (!report->link || report->page)
 		pr_err("  page     pfn 0x%lx order %u, section %lu\n",
 		       report->pfn, report->order, report->section);
+	if (report->zone)
+		pr_err("  list     node %d zone %s order %u\n", zone_to_nid(report->zone),
+		       report->zone->name ?: "?", report->order);
 	if (report->link)
-		pr_err("  link     %px of order %u does not lead back\n", report->link,
-		       report->order);
+		pr_err("  link     %px does not lead back\n", report->link);
 	if (report->has_words)
 		pc_print_words(report);
-	if (report->has_entry)
-		pc_print_entry(report);
+	pc_print_table(report);
 	if (report->proven)
 		pc_print_witness(report->page);
 	pr_err("  policy   %s, violations %lu\n", pc_policy_name(), pc_violation_count());
@@ -236,6 +244,20 @@ static void pc_stop(const struct pc_report *report)
 			 fault->mask);
 }
 
+/*
+ * Another CPU is printing what it has found and will panic then, which stops
+ * this one.  It waits for nothing that this CPU could hold; should it die on the
+ * way, this one panics in its stead.  An NMI on the printing CPU does not come
+ * here.
+ */
+static void pc_wait_for_panic(void)
+{
+	unsigned int tries = 10 * MSEC_PER_SEC;
+
+	while (!panic_in_progress() && --tries)
+		udelay(USEC_PER_MSEC);
+}
+
 /**
  * pc_report - report a violation and act by policy
  * @report: all that is known
@@ -256,8 +278,10 @@ void pc_report(const struct pc_report *report)
 		return;
 	__this_cpu_write(pc_reporting, true);
 
-	if (pc_policy == PC_POLICY_PANIC ? !atomic_xchg(&pc_panicking, 1) :
-	    !xchg(&pc_seen[report->violation], true)) {
+	if (pc_policy == PC_POLICY_PANIC && atomic_xchg(&pc_panicking, 1)) {
+		pc_wait_for_panic();
+	} else if (pc_policy == PC_POLICY_PANIC ||
+		   !xchg(&pc_seen[report->violation], true)) {
 		printk_deferred_enter();
 		pc_print(report);
 		if (pc_policy != PC_POLICY_PANIC)

@@ -9,6 +9,7 @@
 #include "table.h"
 
 struct page;
+struct zone;
 
 /* What was violated.  Names and texts: pc_violations[] in report.c. */
 enum pc_violation {
@@ -46,11 +47,14 @@ enum pc_event {
  * @proven: @page is a struct page of tracked memory and may be read
  * @has_words: @fault is valid
  * @has_entry: @entry is valid
+ * @has_root: @root is valid
  * @pfn: first page of the block
  * @order: of the block
  * @section: pc_section_nr() of the offending pages
  * @fault: the words, bits in the mask as they were before they were changed
  * @entry: the table entry as it was found
+ * @root: for PC_BAD_ROOT, the pointer and its inverted copy
+ * @zone: whose free list, for PC_LEAVE_LIST and PC_JOIN_LIST
  * @link: for PC_BAD_LINK, the pointer that does not lead back
  * @caller: return address of the hook
  *
@@ -64,11 +68,14 @@ struct pc_report {
 	bool proven;
 	bool has_words;
 	bool has_entry;
+	bool has_root;
 	unsigned long pfn;
 	unsigned int order;
 	unsigned long section;
 	struct dual_bitmap_fault fault;
 	struct pc_section entry;
+	unsigned long root[2];
+	const struct zone *zone;
 	const void *link;
 	unsigned long caller;
 };

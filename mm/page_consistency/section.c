@@ -48,7 +48,7 @@ struct pc_cluster {
  * pc_store_failure - why pc_store_lookup() failed
  * @store: the table
  * @section: the section
- * @report: gets the section and its entry, if that could be read
+ * @report: gets the section and its entry, or the root that does not lead to it
  *
  * Context: Any.
  * Return: what to report; PC_BAD_POINTER means not tracked.
@@ -64,7 +64,10 @@ enum pc_violation pc_store_failure(const struct pc_store *store, unsigned long s
 		return PC_BAD_POINTER;
 
 	root = READ_ONCE(store->roots[nr]);
-	if ((unsigned long)root != ~READ_ONCE(store->inverted[nr]))
+	report->root[0] = (unsigned long)root;
+	report->root[1] = READ_ONCE(store->inverted[nr]);
+	report->has_root = report->root[0] != ~report->root[1];
+	if (report->has_root)
 		return PC_BAD_ROOT;
 
 	report->entry = root[pc_root_index(section)];
