@@ -109,6 +109,20 @@ class Report:
         return values.get(name, self.__dict__.get("panic_values", {}).get(name))
 
     @property
+    def violation(self):
+        return self.title
+
+    @property
+    def essence(self):
+        """What the panic line says behind the checker's name."""
+        return self.panic[len(PANIC):]
+
+    @property
+    def text(self):
+        """The block as printed, without its prefix."""
+        return [self.title, *(line for _, line in self.lines)]
+
+    @property
     def whole(self):
         """Is it complete? Its last line names the policy."""
         return bool(self.lines) and self.lines[-1][0] == "policy"
@@ -148,28 +162,41 @@ def _essence(text):
     raise BadReport(f"the panic line does not say where: '{text}'")
 
 
-def parse(console):
-    """The first report of a console, with the panic that followed; None if there is none."""
-    report, dumped = None, []
+def find(console):
+    """Every report of a console, in order; a panic belongs to the one before it.
+
+    One that stopped the kernel without a block has an empty title.
+    """
+    found, dumped = [], []
     for raw in console.splitlines():
         text = STAMP.sub("", raw.rstrip())
-        if text.startswith(PANIC) and report:
-            title, report.panic_values = _essence(text[len(PANIC):])
-            if title != report.title:
-                raise BadReport(f"the report says '{report.title}', the panic '{title}'")
-            report.panic = text
-            break
-        if text.startswith(PREFIX):
+        if text.startswith(PANIC):
+            if not found or found[-1].panic:
+                found.append(Report("", [], {}))
+            found[-1].panic = text
+        elif text.startswith(PREFIX):
             text = text[len(PREFIX):]
-            if text in TITLES and not report:
-                report = Report(text, [], {}, dumped=dumped)
-            elif text.startswith("  ") and report:
+            if text in TITLES:
+                found.append(Report(text, [], {}, dumped=dumped))
+                dumped = []
+            elif text.startswith("  ") and found:
                 name, values = _line(text.strip())
-                report.lines.append((name, text.strip()))
-                report.values.update(values)
-        elif not report and (dumped or text.startswith("page: refcount:")):
+                found[-1].lines.append((name, text.strip()))
+                found[-1].values.update(values)
+        elif dumped or text.startswith("page: refcount:"):
             dumped.append(text)
-    if report and report.panic and report.pfn is not None:
+    return found
+
+
+def parse(console):
+    """The first report of a console, with the panic that followed; None if there is none."""
+    report = next((r for r in find(console) if r.title), None)
+    if not report or not report.panic:
+        return report
+    title, report.panic_values = _essence(report.essence)
+    if title != report.title:
+        raise BadReport(f"the report says '{report.title}', the panic '{title}'")
+    if report.pfn is not None:
         named = report.panic_values.get("pfn", report.pfn)
         if named != report.pfn:
             raise BadReport(f"the report names pfn {report.pfn:#x}, the panic {named:#x}")

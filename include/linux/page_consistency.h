@@ -24,7 +24,8 @@ void __init page_consistency_init(void);
 void __page_consistency_alloc(struct page *page, unsigned int order);
 bool __page_consistency_free(struct page *page, unsigned int order);
 void __page_consistency_unfree(struct page *page, unsigned int order);
-void __page_consistency_leave(struct page *page, struct zone *zone, unsigned int order);
+void __page_consistency_leave(struct page *page, struct zone *zone, unsigned int order,
+			      int migratetype);
 void __page_consistency_join(struct list_head *head, struct zone *zone, unsigned int order,
 			     bool tail);
 
@@ -78,14 +79,15 @@ static inline void page_consistency_unfree(struct page *page, unsigned int order
  * @page: as the list gave it
  * @zone: whose list; locked
  * @order: of the list
+ * @migratetype: of the list
  *
  * To be called before anything is read or written through @page.
  */
 static inline void page_consistency_leave(struct page *page, struct zone *zone,
-					  unsigned int order)
+					  unsigned int order, int migratetype)
 {
 	if (page_consistency_on())
-		__page_consistency_leave(page, zone, order);
+		__page_consistency_leave(page, zone, order, migratetype);
 }
 
 /**
@@ -125,7 +127,7 @@ static inline bool page_consistency_free(struct page *page, unsigned int order)
 }
 static inline void page_consistency_unfree(struct page *page, unsigned int order) { }
 static inline void page_consistency_leave(struct page *page, struct zone *zone,
-					  unsigned int order) { }
+					  unsigned int order, int migratetype) { }
 static inline void page_consistency_join(struct list_head *head, struct zone *zone,
 					 unsigned int order, bool tail) { }
 static inline bool page_consistency_nolock_held(void)

@@ -10,7 +10,7 @@ All trials of a kernel begin at the same moment of the same guest.
 import re
 from dataclasses import dataclass
 
-from lab import build, report
+from lab import build, reports
 from lab.cases import Failure, case
 from lab.common import LOGS, LabError, show
 from lab.flips import ALIAS_BIT, DO, ORDER, Stage, poke_module
@@ -243,7 +243,7 @@ def trial(stage, moment, field, bit):
         return _silent(stage, moment, got and got[0] not in free and got[0])
     if kind != "report":
         return kind, {"oops": "Oops", "hang": "hang"}[kind] + wrote
-    found = report.find(said)
+    found = reports.find(said)
     if not found:
         return "missed", "a panic without a report"
     return "late" if wrote else "reported", found[0].violation + wrote
@@ -254,7 +254,7 @@ def _silent(stage, moment, stray):
     text = f"silent, pfn {stray:#x} handed out, which was not free" if stray else "silent"
     kind, said = _what_happened(stage, moment, LATER, 2)
     if kind == "report":
-        found = report.find(said)
+        found = reports.find(said)
         return "later", f"{text}, then {found[0].violation if found else 'a panic'}"
     return ("silent", text) if kind == "served" else (f"later {kind}", f"{text}, then {kind}")
 

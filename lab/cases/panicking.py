@@ -5,7 +5,7 @@ A case is good when the first report is of the right class and names the right
 page, and the panic line carries the essence.
 """
 
-from lab import build, qemu, report
+from lab import build, qemu, reports
 from lab.cases import Failure, case
 from lab.common import LabError
 from lab.flips import COPIES, ORDER, SYSFS, Stage, poke_module
@@ -17,7 +17,7 @@ POLICY = "page_consistency=on"
 # -- judging ------------------------------------------------------------------
 
 def first_report(console):
-    found = report.find(console)
+    found = reports.find(console)
     if not found:
         raise Failure("the console has no report of the checker")
     return found[0]
@@ -31,25 +31,25 @@ def compare(found, want):
     wrong += _complete(found)
     if wrong:
         raise Failure("the report does not fit what was done: " + "; ".join(wrong)
-                      + "\n" + "\n".join(found.lines))
+                      + "\n" + "\n".join(found.text))
 
 
 def _complete(found):
     """What must be true of every report that was followed by a panic."""
-    if not found.complete:
+    if not found.whole:
         yield "its last line is missing"
-    if not found.panic.startswith(found.violation + ": "):
-        yield f"the panic line says something else: {found.panic}"
+    if not found.essence.startswith(found.violation + ": "):
+        yield f"the panic line says something else: {found.essence}"
     if found.pfn is not None and found.section != found.pfn >> 15:
         yield f"pfn {found.pfn:#x} is not in section {found.section}"
     for text in () if found.pfn is None or found.link is not None else \
             (f"pfn {found.pfn:#x} ", f"order {found.order}"):
-        if text.strip() not in found.panic:
+        if text.strip() not in found.essence:
             yield f"the panic line lacks {text}"
     if found.mask is not None:
         words = f"primary {found.primary & found.mask:x} secondary " \
                 f"{found.secondary & found.mask:x} of {found.mask:x}"
-        if words not in found.panic:
+        if words not in found.essence:
             yield f"the panic line lacks '{words}'"
 
 
@@ -67,7 +67,7 @@ def provoke(drive, append="", name="panic", **machine):
         stages.append(Stage(guest))
         drive(stages[-1])
 
-    outcome = qemu.play(make, act, expect_panic=report.PREFIX)
+    outcome = qemu.play(make, act, expect_panic=reports.PREFIX)
     if not outcome.good:
         raise Failure(str(outcome))
     found = first_report(outcome.console)
@@ -86,7 +86,7 @@ def panics(violation, event=None, name=None, **machine):
                 if event:
                     stage.expect(event=event)
                 drive(stage)
-            note(provoke(act, name=title, **machine).panic)
+            note(provoke(act, name=title, **machine).essence)
         run.__module__ = drive.__module__
         case(kernels=["x86"], name=title)(run)
         return drive
@@ -339,15 +339,15 @@ def impossible_is_a_panic_with_the_reason(note):
     def make(nodes):
         return qemu.Guest(build.built("x86"), f"{EARLY} {POLICY},remote", smp=2, nodes=nodes,
                           name="impossible", quiet=True)
-    outcome = qemu.play(lambda: make(1), lambda guest: None, expect_panic=report.PREFIX)
+    outcome = qemu.play(lambda: make(1), lambda guest: None, expect_panic=reports.PREFIX)
     if not outcome.good:
         raise Failure(str(outcome))
     found = first_report(outcome.console)
     must = "asked for and not possible: the second bitmap was asked for on another node, " \
            "and there is none"
-    if found.panic != must:
-        raise Failure(f"it panicked with '{found.panic}', must be '{must}'")
-    note(found.panic)
+    if found.essence != must:
+        raise Failure(f"it panicked with '{found.essence}', must be '{must}'")
+    note(found.essence)
 
     def two_nodes(guest):
         record = Record(guest)

@@ -5,7 +5,7 @@ pstore keeps the tail of the log in records of a fixed size: one of them has to
 hold the whole fixed block and the panic line.
 """
 
-from lab import build, qemu, report
+from lab import build, qemu, reports
 from lab.cases import Failure, case
 from lab.cases.panicking import POLICY, compare
 from lab.flips import ORDER, Stage, poke_module
@@ -45,8 +45,8 @@ def _records(guest):
 def _whole(records, first):
     """The name of the record that has all of the report that the console had."""
     for name, text in records.items():
-        for found in report.find(_plain(text)):
-            if found.panic and found.lines == first.lines and found.panic == first.panic:
+        for found in reports.find(_plain(text)):
+            if found.essence and found.text == first.text and found.essence == first.essence:
                 return name, found
     raise Failure("no record holds the whole block and the panic line: "
                   + ", ".join(f"{name} has {len(text)} bytes, {text.count('page_consistency:')} "
@@ -63,13 +63,13 @@ def _survives(note, append="", name="ramoops"):
         want = _violate(guest)
         guest.wait_ready(boot=2, timeout=40)
         before = guest.console().split("Linux version")[1]
-        first = report.find(before)
+        first = reports.find(before)
         if not first:
             raise Failure("the first boot has not reported anything")
         records = _records(guest)
         record, found = _whole(records, first[0])
         compare(found, want)
-        note(f"{record} of {len(records)}: {len(found.lines)} lines and the panic line, "
+        note(f"{record} of {len(records)}: {len(found.text)} lines and the panic line, "
              f"{len(records[record])} bytes")
         outcome = guest.finish(expect_panic=want["violation"])
     if not outcome.good:

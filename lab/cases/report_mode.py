@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """page_consistency=report: says it, counts it, refuses what can be refused, goes on."""
 
-from lab import build, qemu, report, splat
+from lab import build, qemu, reports, splat
 from lab.cases import Failure, case
 from lab.common import LabError
 from lab.flips import COPIES, SYSFS, Stage, poke_module
@@ -26,7 +26,7 @@ class _Tally:
         guest = self.stage.guest
         counted = int(guest.must(f"cat {SYSFS}/violations"))
         guest.must("dmesg > /dev/null")
-        found = [r.violation for r in report.find(guest.console())]
+        found = [r.violation for r in reports.find(guest.console())]
         if counted != self.counted:
             raise LabError(f"violations says {counted}, must say {self.counted}")
         if found != self.printed:
@@ -93,4 +93,4 @@ def report_mode_goes_on(note):
                            files={"/poke.ko": poke_module()}), _drive_report)
     if not outcome.good:
         raise Failure(str(outcome))
-    note(f"{len(report.find(outcome.console))} reports printed, verified clean afterwards")
+    note(f"{len(reports.find(outcome.console))} reports printed, verified clean afterwards")

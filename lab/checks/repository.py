@@ -14,7 +14,7 @@ from lab.patches import parse
 
 LIMITS = {".c": 800, ".h": 800, ".py": 500}
 # What cannot or must not carry a tag: data, texts that become mails, the pointer to the licence.
-UNTAGGED = re.compile(r"\.json$|^Documentation/ABI/|^lab/tests/cases/|^patches/(series|cover-letter|[^/]*\.patch)$")
+UNTAGGED = re.compile(r"\.json$|^Documentation/ABI/|^lab/tests/(cases|reports)/|^patches/(series|cover-letter|[^/]*\.patch)$")
 # Folders that are somewhere on one machine only. What a guest or a container has is not meant.
 HOMES = re.compile(r"(?<![\w.])/(?:home|Users|root|work|mnt)/[\w.-]+")
 MIRRORS = re.compile(r"\b(?:deb|ftp|http|security|snapshot)(?:\.\w+)?\.debian\.org\b")

@@ -343,16 +343,18 @@ static noinline void pc_bad_head(const struct zone *zone, unsigned int order, co
  * @page: as the list gave it; anything
  * @zone: whose list
  * @order: of the list
+ * @migratetype: of the list
  *
  * A check only.  What follows writes through @page and through both its links,
  * so all of them are proven first.
  *
  * Context: zone->lock held.
  */
-void __page_consistency_leave(struct page *page, struct zone *zone, unsigned int order)
+void __page_consistency_leave(struct page *page, struct zone *zone, unsigned int order,
+			      int migratetype)
 {
 	struct dual_bitmap_fault fault __uninitialized;
-	struct list_head *next, *prev;
+	struct list_head *next, *prev, *head;
 	struct dual_bitmap map __uninitialized;
 	unsigned long pfn;
 
@@ -362,7 +364,9 @@ void __page_consistency_leave(struct page *page, struct zone *zone, unsigned int
 		return pc_bad_list(PC_BAD_POINTER, page, zone, order, pfn, NULL, NULL, _RET_IP_);
 	if (unlikely(!dual_bitmap_is_clear(&map, pc_section_bit(pfn), order, &fault)))
 		return pc_bad_list(PC_BAD_BLOCK, page, zone, order, pfn, &fault, NULL, _RET_IP_);
-	if (unlikely(!PageBuddy(page) || buddy_order(page) != order))
+	/* The whole words, not only the bits that PageBuddy() and buddy_order() look at. */
+	if (unlikely(data_race(page->page_type) != (unsigned int)PGTY_buddy << 24 ||
+		     page_private(page) != order))
 		return pc_bad_list(PC_BAD_BLOCK, page, zone, order, pfn, NULL, NULL, _RET_IP_);
 
 	next = READ_ONCE(page->buddy_list.next);
@@ -370,7 +374,14 @@ void __page_consistency_leave(struct page *page, struct zone *zone, unsigned int
 		return pc_bad_list(PC_BAD_LINK, page, zone, order, pfn, NULL, next, _RET_IP_);
 	prev = READ_ONCE(page->buddy_list.prev);
 	if (unlikely(!pc_is_link(prev, zone, order) || prev->next != &page->buddy_list))
-		pc_bad_list(PC_BAD_LINK, page, zone, order, pfn, NULL, prev, _RET_IP_);
+		return pc_bad_list(PC_BAD_LINK, page, zone, order, pfn, NULL, prev, _RET_IP_);
+
+	/* A head that leads into the middle of its list leads to a sound block. */
+	head = &zone->free_area[order].free_list[migratetype];
+	if (unlikely((head->next == &page->buddy_list && prev != head) ||
+		     (head->prev == &page->buddy_list && next != head)))
+		pc_bad_list(PC_BAD_LINK, page, zone, order, pfn, NULL, &page->buddy_list,
+			    _RET_IP_);
 }
 
 /**
