@@ -10,7 +10,6 @@
 #include <linux/init.h>
 #include <linux/types.h>
 
-struct list_head;
 struct page;
 struct zone;
 
@@ -26,8 +25,7 @@ bool __page_consistency_free(struct page *page, unsigned int order);
 void __page_consistency_unfree(struct page *page, unsigned int order);
 void __page_consistency_leave(struct page *page, struct zone *zone, unsigned int order,
 			      int migratetype);
-void __page_consistency_join(struct list_head *head, struct zone *zone, unsigned int order,
-			     bool tail);
+void __page_consistency_join(struct zone *zone, unsigned int order, int migratetype, bool tail);
 
 static inline bool page_consistency_on(void)
 {
@@ -92,16 +90,16 @@ static inline void page_consistency_leave(struct page *page, struct zone *zone,
 
 /**
  * page_consistency_join - a block is about to be added to a free list
- * @head: the list
  * @zone: whose list; locked
  * @order: of the list
+ * @migratetype: of the list
  * @tail: at which end
  */
-static inline void page_consistency_join(struct list_head *head, struct zone *zone,
-					 unsigned int order, bool tail)
+static inline void page_consistency_join(struct zone *zone, unsigned int order,
+					 int migratetype, bool tail)
 {
 	if (page_consistency_on())
-		__page_consistency_join(head, zone, order, tail);
+		__page_consistency_join(zone, order, migratetype, tail);
 }
 
 /**
@@ -128,8 +126,8 @@ static inline bool page_consistency_free(struct page *page, unsigned int order)
 static inline void page_consistency_unfree(struct page *page, unsigned int order) { }
 static inline void page_consistency_leave(struct page *page, struct zone *zone,
 					  unsigned int order, int migratetype) { }
-static inline void page_consistency_join(struct list_head *head, struct zone *zone,
-					 unsigned int order, bool tail) { }
+static inline void page_consistency_join(struct zone *zone, unsigned int order,
+					 int migratetype, bool tail) { }
 static inline bool page_consistency_nolock_held(void)
 {
 	return false;

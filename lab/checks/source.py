@@ -24,6 +24,7 @@ COVERED = "checkpatch cannot know MAINTAINERS entries of other commits; 'MAINTAI
 POINTERS = "a report of a bad pointer is worth nothing if the pointer is hashed"
 FLAGS = "macros of include/linux/page-flags.h, which checkpatch does not look into"
 COUNT = "a number of pages that happens to be a power of two, not a bit"
+POINTER = "a pointer that is set at boot, to constant text; it is not constant itself"
 # What checkpatch says and is not followed: (type, file or 'commit', pattern of the text, why).
 ACCEPTED = [
     ("MISSING_SIGN_OFF", "commit", "*", SENDER),
@@ -33,6 +34,7 @@ ACCEPTED = [
     ("CAMELCASE", "*", "*<*PageBuddy>", FLAGS),
     ("CAMELCASE", "*", "*<*PageReserved>", FLAGS),
     ("CAMELCASE", "*", "*<*PageHWPoison*>", FLAGS),
+    ("INIT_ATTRIBUTE", "mm/page_consistency/core.c", "*const init definition*", POINTER),
     ("BIT_MACRO", "mm/page_consistency/table.h", "*", COUNT),
 ]
 SAID = re.compile(r"^(?P<place>[^:]+):(?:(?P<line>\d+):)? (?:ERROR|WARNING|CHECK):"

@@ -386,18 +386,18 @@ void __page_consistency_leave(struct page *page, struct zone *zone, unsigned int
 
 /**
  * __page_consistency_join - a block is about to be linked into a free list
- * @head: the list
  * @zone: whose list
  * @order: of the list
- * @tail: at the end that @head->prev leads to
+ * @migratetype: of the list
+ * @tail: at which end
  *
  * What follows writes through the link at that end, so it is proven first.
  *
  * Context: zone->lock held.
  */
-void __page_consistency_join(struct list_head *head, struct zone *zone, unsigned int order,
-			     bool tail)
+void __page_consistency_join(struct zone *zone, unsigned int order, int migratetype, bool tail)
 {
+	struct list_head *head = &zone->free_area[order].free_list[migratetype];
 	struct list_head *link = tail ? READ_ONCE(head->prev) : READ_ONCE(head->next);
 
 	if (unlikely(!pc_is_link(link, zone, order) ||

@@ -75,8 +75,8 @@ static void leave_all(struct lists *lists, void *arg)
 	for (i = 0; i < ARRAY_SIZE(lists->page); i++)
 		page_consistency_leave(lists->page[i], lists->zone, lists->order,
 				       MIGRATE_MOVABLE);
-	page_consistency_join(lists->head, lists->zone, lists->order, false);
-	page_consistency_join(lists->head, lists->zone, lists->order, true);
+	page_consistency_join(lists->zone, lists->order, MIGRATE_MOVABLE, false);
+	page_consistency_join(lists->zone, lists->order, MIGRATE_MOVABLE, true);
 }
 
 static void healthy_free_list_is_silent(struct kunit *test)
@@ -235,7 +235,7 @@ static void join_flipped(struct lists *lists, void *arg)
 					   (unsigned long *)&lists->head->next;
 
 	*link ^= BIT(flip->bit);
-	page_consistency_join(lists->head, lists->zone, lists->order, flip->prev);
+	page_consistency_join(lists->zone, lists->order, MIGRATE_MOVABLE, flip->prev);
 	*link ^= BIT(flip->bit);
 }
 
