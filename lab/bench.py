@@ -242,9 +242,10 @@ def say_table(table):
     yield ("bulk: 16 MiB out in blocks of that order, then in; refills, drains, splits and merges "
            "are in it.")
     apart = [f"{name} order {order}: {row.spread:g}" for name, found in table.items()
-             for (what, order), row in found.items() if what == "pair" and row.spread > 1]
+             for (what, order), row in found.items()
+             if what == "pair" and row.spread > 1 and name in ("unpatched", *PAIR_BUDGETS)]
     if apart:
-        yield f"rounds that differ (the state of the lists differs): {', '.join(apart)}"
+        yield f"rounds differ with the state of the lists by: {', '.join(apart)}"
 
 
 def say_records(records):

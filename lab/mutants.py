@@ -15,6 +15,7 @@ import io
 import os
 import sys
 import time
+import traceback
 
 from lab import build, common, suite, tree, uml, userspace
 from lab.common import LabError, say, show
@@ -128,7 +129,7 @@ def kunit(config, tests):
         if built.arch == "um":
             run = uml.kunit_uml(built, glob, "page_consistency=report", limit=UML_SECONDS)
         else:
-            run = uml.kunit_qemu(built, glob, "page_consistency=report", name="mutant")
+            run = uml.kunit_qemu(built, glob, "page_consistency=report")
         one_ran, one_red = leaves(run.results)
         if len(tests) == 1 and tests[0].partition(".")[0] in one_red:
             # The kernel died after the suite's header, and nothing but this test was in it.
@@ -162,7 +163,13 @@ KILLERS = {"user": user, "kunit": kunit, "boot": boot}
 def run_killer(killer, tests):
     """(ran, red) of one killer, 'kind what', for some tests."""
     kind, _, what = killer.partition(" ")
-    return quietly(KILLERS[kind], what, tests)
+    try:
+        return quietly(KILLERS[kind], what, tests)
+    except LabError:
+        raise
+    except Exception:		# pylint: disable=broad-except
+        # The lab's own fault; a mutant that was not tried is not killed.
+        raise Broken(traceback.format_exc()) from None
 
 
 def matching(names, glob):

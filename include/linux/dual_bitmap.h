@@ -202,27 +202,6 @@ static __always_inline unsigned long dual_bitmap_xchg(unsigned long *map, unsign
 	}
 }
 
-static __always_inline bool dual_bitmap_change_unit(const struct dual_bitmap *map,
-						    unsigned long bit, unsigned int width,
-						    bool set, struct dual_bitmap_fault *fault)
-{
-	unsigned int shift = bit % BITS_PER_LONG;
-	unsigned long ones = GENMASK(width - 1, 0);
-	unsigned long primary, secondary;
-
-	primary = dual_bitmap_xchg(map->primary, bit, width, set);
-	if (unlikely(primary != (set ? 0 : ones)))
-		return dual_bitmap_fail(*map, BIT_WORD(bit), ones << shift, primary << shift,
-					NULL, fault);
-	secondary = dual_bitmap_xchg(map->secondary, bit, width, !set);
-	if (unlikely(secondary != (set ? ones : 0))) {
-		secondary <<= shift;
-		return dual_bitmap_fail(*map, BIT_WORD(bit), ones << shift, primary << shift,
-					&secondary, fault);
-	}
-	return true;
-}
-
 /* Write ones or zeroes under @mask, return what was there. */
 static __always_inline unsigned long dual_bitmap_write(unsigned long *word, unsigned long mask,
 						       bool ones)
@@ -232,39 +211,124 @@ static __always_inline unsigned long dual_bitmap_write(unsigned long *word, unsi
 	return atomic_long_fetch_andnot(mask, (atomic_long_t *)word) & mask;
 }
 
-static __always_inline bool dual_bitmap_change_part(const struct dual_bitmap *map,
-						    unsigned long bit, unsigned int order,
-						    bool set, struct dual_bitmap_fault *fault)
-{
-	unsigned long mask = dual_bitmap_mask(bit, order), word = BIT_WORD(bit);
-	unsigned long primary, secondary;
+/**
+ * struct dual_bitmap_stop - where the change of a run has ended early
+ * @where: 0 if it has not, else four times the word's index plus the step
+ * @old: what was found there, in place, under the run's mask
+ */
+struct dual_bitmap_stop {
+	unsigned long where;
+	unsigned long old;
+};
 
-	primary = dual_bitmap_write(&map->primary[word], mask, set);
-	if (unlikely(primary != (set ? 0 : mask)))
-		return dual_bitmap_fail(*map, word, mask, primary, NULL, fault);
-	secondary = dual_bitmap_write(&map->secondary[word], mask, !set);
-	if (unlikely(secondary != (set ? mask : 0)))
-		return dual_bitmap_fail(*map, word, mask, primary, &secondary, fault);
-	return true;
+static __always_inline
+struct dual_bitmap_stop dual_bitmap_stop(unsigned long word, enum dual_bitmap_step step,
+					 unsigned long old)
+{
+	return (struct dual_bitmap_stop) { word * 4 + step, old };
 }
 
-static __always_inline bool dual_bitmap_change_words(const struct dual_bitmap *map,
-						     unsigned long bit, unsigned int order,
-						     bool set, struct dual_bitmap_fault *fault)
+/* @width, a constant, bits: by one exchange. */
+static __always_inline
+struct dual_bitmap_stop dual_bitmap_change_unit(const struct dual_bitmap *map, unsigned long bit,
+						unsigned int width, bool set)
 {
-	unsigned long word = BIT_WORD(bit);
-	unsigned long end = word + (1UL << (order - DUAL_BITMAP_WORD_ORDER));
-	unsigned long primary, secondary, fill = set ? ~0UL : 0;
+	unsigned long ones = GENMASK(width - 1, 0), old;
 
-	for (; word < end; word++) {
-		primary = xchg(&map->primary[word], fill);
-		if (unlikely(primary != ~fill))
-			return dual_bitmap_fail(*map, word, ~0UL, primary, NULL, fault);
-		secondary = xchg(&map->secondary[word], ~fill);
-		if (unlikely(secondary != fill))
-			return dual_bitmap_fail(*map, word, ~0UL, primary, &secondary, fault);
-	}
-	return true;
+	old = dual_bitmap_xchg(map->primary, bit, width, set);
+	if (unlikely(old != (set ? 0 : ones)))
+		return dual_bitmap_stop(BIT_WORD(bit), DUAL_BITMAP_AT_PRIMARY,
+					old << bit % BITS_PER_LONG);
+	old = dual_bitmap_xchg(map->secondary, bit, width, !set);
+	if (unlikely(old != (set ? ones : 0)))
+		return dual_bitmap_stop(BIT_WORD(bit), DUAL_BITMAP_AT_SECONDARY,
+					old << bit % BITS_PER_LONG);
+	return dual_bitmap_stop(0, DUAL_BITMAP_DONE, 0);
+}
+
+static __always_inline
+struct dual_bitmap_stop dual_bitmap_change_part(const struct dual_bitmap *map, unsigned long bit,
+						unsigned int order, bool set)
+{
+	unsigned long mask = dual_bitmap_mask(bit, order), word = BIT_WORD(bit), old;
+
+	old = dual_bitmap_write(&map->primary[word], mask, set);
+	if (unlikely(old != (set ? 0 : mask)))
+		return dual_bitmap_stop(word, DUAL_BITMAP_AT_PRIMARY, old);
+	old = dual_bitmap_write(&map->secondary[word], mask, !set);
+	if (unlikely(old != (set ? mask : 0)))
+		return dual_bitmap_stop(word, DUAL_BITMAP_AT_SECONDARY, old);
+	return dual_bitmap_stop(0, DUAL_BITMAP_DONE, 0);
+}
+
+static __always_inline
+struct dual_bitmap_stop dual_bitmap_change_words(const struct dual_bitmap *map, unsigned long bit,
+						 unsigned int order, bool set)
+{
+	unsigned long *word = &map->primary[BIT_WORD(bit)];
+	unsigned long *end = word + (1UL << (order - DUAL_BITMAP_WORD_ORDER));
+	unsigned long apart = (unsigned long)map->secondary - (unsigned long)map->primary;
+	unsigned long old, fill = set ? ~0UL : 0;
+
+	do {
+		old = xchg(word, fill);
+		if (unlikely(old != ~fill))
+			return dual_bitmap_stop(word - map->primary, DUAL_BITMAP_AT_PRIMARY, old);
+		old = xchg((unsigned long *)((unsigned long)word + apart), ~fill);
+		if (unlikely(old != fill))
+			return dual_bitmap_stop(word - map->primary, DUAL_BITMAP_AT_SECONDARY,
+						old);
+	} while (++word != end);
+	return dual_bitmap_stop(0, DUAL_BITMAP_DONE, 0);
+}
+
+/**
+ * dual_bitmap_change_run - change a run, for callers that count instructions
+ * @map: the arrays
+ * @bit: first bit of the run, a multiple of 2^order
+ * @order: the run is 2^order bits long, more than one
+ * @set: to which state; a constant
+ *
+ * Context: Any.
+ * Return: where it failed, for dual_bitmap_run_fault(), or 0 in its .where.
+ */
+static __always_inline
+struct dual_bitmap_stop dual_bitmap_change_run(const struct dual_bitmap *map, unsigned long bit,
+					       unsigned int order, bool set)
+{
+	if (order >= DUAL_BITMAP_WORD_ORDER)
+		return dual_bitmap_change_words(map, bit, order, set);
+	if (DUAL_BITMAP_NARROW_XCHG && order == 3)
+		return dual_bitmap_change_unit(map, bit, 8, set);
+	if (DUAL_BITMAP_NARROW_XCHG && order == 4)
+		return dual_bitmap_change_unit(map, bit, 16, set);
+	if (DUAL_BITMAP_NARROW_XCHG && order == 5)
+		return dual_bitmap_change_unit(map, bit, 32, set);
+	return dual_bitmap_change_part(map, bit, order, set);
+}
+
+/**
+ * dual_bitmap_run_fault - describe a failed dual_bitmap_change_run()
+ * @map: the arrays
+ * @bit: first bit of the run
+ * @order: the run is 2^order bits long
+ * @set: to which state
+ * @stop: where it failed
+ * @fault: filled in
+ *
+ * Context: Any, as soon as possible after the failure.
+ * Return: false.
+ */
+static inline bool dual_bitmap_run_fault(const struct dual_bitmap *map, unsigned long bit,
+					 unsigned int order, bool set,
+					 struct dual_bitmap_stop stop,
+					 struct dual_bitmap_fault *fault)
+{
+	unsigned long mask = dual_bitmap_mask(bit, order);
+
+	if (stop.where % 4 == DUAL_BITMAP_AT_PRIMARY)
+		return dual_bitmap_fail(*map, stop.where / 4, mask, stop.old, NULL, fault);
+	return dual_bitmap_fail(*map, stop.where / 4, mask, set ? 0 : mask, &stop.old, fault);
 }
 
 static __always_inline bool dual_bitmap_change(const struct dual_bitmap *map, unsigned long bit,
@@ -272,20 +336,14 @@ static __always_inline bool dual_bitmap_change(const struct dual_bitmap *map, un
 					       struct dual_bitmap_fault *fault)
 {
 	enum dual_bitmap_step step;
+	struct dual_bitmap_stop stop;
 
 	if (!order) {
 		step = dual_bitmap_change_bit(map, bit, set);
 		return likely(!step) || dual_bitmap_bit_fault(map, bit, set, step, fault);
 	}
-	if (order >= DUAL_BITMAP_WORD_ORDER)
-		return dual_bitmap_change_words(map, bit, order, set, fault);
-	if (DUAL_BITMAP_NARROW_XCHG && order == 3)
-		return dual_bitmap_change_unit(map, bit, 8, set, fault);
-	if (DUAL_BITMAP_NARROW_XCHG && order == 4)
-		return dual_bitmap_change_unit(map, bit, 16, set, fault);
-	if (DUAL_BITMAP_NARROW_XCHG && order == 5)
-		return dual_bitmap_change_unit(map, bit, 32, set, fault);
-	return dual_bitmap_change_part(map, bit, order, set, fault);
+	stop = dual_bitmap_change_run(map, bit, order, set);
+	return likely(!stop.where) || dual_bitmap_run_fault(map, bit, order, set, stop, fault);
 }
 
 /**

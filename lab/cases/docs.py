@@ -119,19 +119,19 @@ def bad_root(stage):
 
 
 def listed_outside(stage):
-    stage.both(stage.pfn_of(stage.page_of(stage.make_holes().next)), ORDER)
+    stage.both(stage.pfn_of(stage.page_of(stage.make_holes()[0].next)), ORDER)
     stage.poke(f"get {ORDER}")
 
 
 def bad_head(bit, stage):
     """The list head's pointer to its first block."""
-    stage.record.flip_at(stage.make_holes().head, bit)
+    stage.record.flip_at(stage.make_holes()[0].head, bit)
     stage.poke(f"get {ORDER}")
 
 
 def bad_page(name, bit, stage):
     """A field of the first block's struct page."""
-    stage.record.flip_at(stage.field_at(stage.page_of(stage.make_holes().next), name), bit)
+    stage.record.flip_at(stage.field_at(stage.page_of(stage.make_holes()[0].next), name), bit)
     stage.poke(f"get {ORDER}")
 
 

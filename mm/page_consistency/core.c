@@ -149,9 +149,9 @@ static __always_inline bool pc_is_block(const struct page *page, unsigned int or
 	return pc_is_page(page, pfn) && likely(!(*pfn & ((1UL << order) - 1)));
 }
 
-static noinline void pc_alloc_block(struct page *page, unsigned int order, unsigned long caller)
+static noinline void pc_alloc_sections(struct page *page, unsigned int order, unsigned long caller)
 {
-	unsigned int chunk = min_t(unsigned int, order, PC_SECTION_SHIFT);
+	const unsigned int chunk = PC_SECTION_SHIFT;
 	struct dual_bitmap_fault fault __uninitialized;
 	struct dual_bitmap map __uninitialized;
 	unsigned long pfn, end;
@@ -167,7 +167,7 @@ static noinline void pc_alloc_block(struct page *page, unsigned int order, unsig
 		if (unlikely(!dual_bitmap_set(&map, pc_section_bit(pfn), chunk, &fault)))
 			return pc_bad_alloc(page, order, pfn, &fault, caller);
 		pfn += PC_SECTION_PAGES;
-	} while (unlikely(pfn < end));
+	} while (pfn < end);
 }
 
 static noinline void pc_bad_alloc_bit(struct page *page, enum dual_bitmap_step step,
@@ -181,6 +181,41 @@ static noinline void pc_bad_alloc_bit(struct page *page, enum dual_bitmap_step s
 		return pc_bad_alloc(page, 0, pfn, NULL, caller);
 	dual_bitmap_bit_fault(&map, pc_section_bit(pfn), true, step, &fault);
 	pc_bad_alloc(page, 0, pfn, &fault, caller);
+}
+
+static noinline void pc_bad_alloc_run(struct page *page, unsigned int order,
+				      struct dual_bitmap_stop stop, unsigned long caller)
+{
+	unsigned long pfn = page_to_pfn(page);
+	struct dual_bitmap_fault fault;
+	struct dual_bitmap map;
+
+	if (!stop.where || !pc_lookup(pc_section_nr(pfn), &map))
+		return pc_bad_alloc(page, order, pfn, NULL, caller);
+	dual_bitmap_run_fault(&map, pc_section_bit(pfn), order, true, stop, &fault);
+	pc_bad_alloc(page, order, pfn, &fault, caller);
+}
+
+static noinline void pc_alloc_run(struct page *page, unsigned int order, unsigned long caller)
+{
+	struct dual_bitmap_stop stop;
+	struct dual_bitmap map;
+	unsigned long pfn;
+
+	if (unlikely(order > PC_SECTION_SHIFT))
+		return pc_alloc_sections(page, order, caller);
+	if (unlikely(!pc_is_block(page, order, &pfn)))
+		return pc_bad_alloc(page, order, pfn, NULL, caller);
+
+	preempt_disable_notrace();
+	if (unlikely(!pc_lookup(pc_section_nr(pfn), &map))) {
+		preempt_enable_notrace();
+		return pc_bad_alloc_run(page, order, (struct dual_bitmap_stop) { }, caller);
+	}
+	stop = dual_bitmap_change_run(&map, pc_section_bit(pfn), order, true);
+	preempt_enable_notrace();
+	if (unlikely(stop.where))
+		return pc_bad_alloc_run(page, order, stop, caller);
 }
 
 /**
@@ -197,7 +232,7 @@ void __page_consistency_alloc(struct page *page, unsigned int order)
 	unsigned long pfn;
 
 	if (order)
-		return pc_alloc_block(page, order, _RET_IP_);
+		return pc_alloc_run(page, order, _RET_IP_);
 	if (unlikely(!pc_is_page(page, &pfn)))
 		return pc_bad_alloc(page, 0, pfn, NULL, _RET_IP_);
 
@@ -213,9 +248,9 @@ void __page_consistency_alloc(struct page *page, unsigned int order)
 		pc_bad_alloc_bit(page, step, _RET_IP_);
 }
 
-static noinline bool pc_free_block(struct page *page, unsigned int order, unsigned long caller)
+static noinline bool pc_free_sections(struct page *page, unsigned int order, unsigned long caller)
 {
-	unsigned int chunk = min_t(unsigned int, order, PC_SECTION_SHIFT);
+	const unsigned int chunk = PC_SECTION_SHIFT;
 	struct dual_bitmap_fault fault __uninitialized;
 	struct dual_bitmap map __uninitialized;
 	unsigned long pfn, end;
@@ -233,12 +268,12 @@ static noinline bool pc_free_block(struct page *page, unsigned int order, unsign
 		if (unlikely(!dual_bitmap_clear(&map, pc_section_bit(pfn), chunk, &fault)))
 			return pc_bad_free(page, order, pfn, &fault, caller);
 		pfn += PC_SECTION_PAGES;
-	} while (unlikely(pfn < end));
+	} while (pfn < end);
 	return true;
 }
 
 static noinline bool pc_bad_free_bit(struct page *page, enum dual_bitmap_step step,
-				     unsigned long caller)
+				      unsigned long caller)
 {
 	unsigned long pfn = page_to_pfn(page);
 	struct dual_bitmap_fault fault;
@@ -248,6 +283,46 @@ static noinline bool pc_bad_free_bit(struct page *page, enum dual_bitmap_step st
 		return pc_bad_free(page, 0, pfn, NULL, caller);
 	dual_bitmap_bit_fault(&map, pc_section_bit(pfn), false, step, &fault);
 	return pc_bad_free(page, 0, pfn, &fault, caller);
+}
+
+static noinline bool pc_bad_free_run(struct page *page, unsigned int order,
+				      struct dual_bitmap_stop stop, unsigned long caller)
+{
+	unsigned long pfn = page_to_pfn(page);
+	struct dual_bitmap_fault fault;
+	struct dual_bitmap map;
+
+	if (!stop.where || !pc_lookup(pc_section_nr(pfn), &map))
+		return pc_bad_free(page, order, pfn, NULL, caller);
+	dual_bitmap_run_fault(&map, pc_section_bit(pfn), order, false, stop, &fault);
+	return pc_bad_free(page, order, pfn, &fault, caller);
+}
+
+static noinline bool pc_free_run(struct page *page, unsigned int order, unsigned long caller)
+{
+	struct dual_bitmap_stop stop;
+	struct dual_bitmap map;
+	unsigned long pfn;
+
+	if (unlikely(order > PC_SECTION_SHIFT))
+		return pc_free_sections(page, order, caller);
+	if (unlikely(!pc_is_block(page, order, &pfn)))
+		return pc_bad_free(page, order, pfn, NULL, caller);
+
+	preempt_disable_notrace();
+	if (unlikely(!pc_lookup(pc_section_nr(pfn), &map))) {
+		preempt_enable_notrace();
+		return pc_bad_free_run(page, order, (struct dual_bitmap_stop) { }, caller);
+	}
+	if (unlikely(PageReserved(page))) {
+		preempt_enable_notrace();
+		return pc_reserved_free(page, order, pfn, caller);
+	}
+	stop = dual_bitmap_change_run(&map, pc_section_bit(pfn), order, false);
+	preempt_enable_notrace();
+	if (unlikely(stop.where))
+		return pc_bad_free_run(page, order, stop, caller);
+	return true;
 }
 
 /**
@@ -268,7 +343,7 @@ bool __page_consistency_free(struct page *page, unsigned int order)
 	unsigned long pfn;
 
 	if (order)
-		return pc_free_block(page, order, _RET_IP_);
+		return pc_free_run(page, order, _RET_IP_);
 	if (unlikely(!pc_is_page(page, &pfn)))
 		return pc_bad_free(page, 0, pfn, NULL, _RET_IP_);
 
