@@ -53,18 +53,18 @@ def mutant(name, killer, test, *edits):
 
 mutant("skip-the-secondary", NARROW, "every_run_changes_and_nothing_else_does", (
     BITMAP,
-    "	secondary = dual_bitmap_write(&map->secondary[word], mask, !set);\n",
-    "	secondary = set ? mask : 0;\n"))
+    "	old = dual_bitmap_write(&map->secondary[word], mask, !set);\n",
+    "	old = set ? mask : 0;\n"))
 
 mutant("skip-the-secondary-of-words", NARROW, "every_run_changes_and_nothing_else_does", (
     BITMAP,
-    "		secondary = xchg(&map->secondary[word], ~fill);\n",
-    "		secondary = fill;\n"))
+    "		old = xchg((unsigned long *)((unsigned long)word + apart), ~fill);\n",
+    "		old = fill;\n"))
 
 mutant("second-operation-unconditional", NARROW, "every_single_bit_error_is_detected", (
     BITMAP,
-    "	if (unlikely(primary != (set ? 0 : mask)))\n",
-    "	if (unlikely(primary != (set ? 0 : mask) &&\n"
+    "	if (unlikely(old != (set ? 0 : mask)))\n",
+    "	if (unlikely(old != (set ? 0 : mask) &&\n"
     "		     (dual_bitmap_write(&map->secondary[word], mask, !set) | 1)))\n"))
 
 mutant("second-operation-of-a-bit-unconditional", UML,
@@ -79,14 +79,14 @@ mutant("second-operation-of-a-bit-unconditional", UML,
 mutant("second-operation-of-words-unconditional", UML,
        "dual_bitmap.failed_first_step_leaves_the_secondary_alone", (
            BITMAP,
-           "		if (unlikely(primary != ~fill))\n",
-           "		if (unlikely(primary != ~fill &&\n"
-           "			     (xchg(&map->secondary[word], ~fill) | 1)))\n"))
+           "		if (unlikely(old != ~fill))\n",
+           "		if (unlikely(old != ~fill &&\n"
+           "			     (xchg((unsigned long *)((unsigned long)word + apart), ~fill) | 1)))\n"))
 
 mutant("swap-two-masks", NARROW, "every_run_changes_and_nothing_else_does", (
     BITMAP,
-    "	if (unlikely(secondary != (set ? mask : 0)))\n",
-    "	if (unlikely(secondary != (set ? 0 : mask)))\n"))
+    "	if (unlikely(old != (set ? mask : 0)))\n",
+    "	if (unlikely(old != (set ? 0 : mask)))\n"))
 
 mutant("test-without-the-secondary", NARROW, "every_single_bit_error_is_detected", (
     BITMAP,
@@ -100,8 +100,8 @@ mutant("test-stops-a-word-early", NARROW, "every_single_bit_error_is_detected", 
 
 mutant("change-stops-a-word-early", NARROW, "every_run_changes_and_nothing_else_does", (
     BITMAP,
-    "	unsigned long end = word + (1UL << (order - DUAL_BITMAP_WORD_ORDER));\n",
-    "	unsigned long end = word + (1UL << (order - DUAL_BITMAP_WORD_ORDER)) - 1;\n"))
+    "	} while (++word != end);\n",
+    "	} while (++word + 1 < end);\n"))
 
 mutant("settle-loop-removed", NARROW, "loser_of_a_race_waits_for_the_winner", (
     BITMAP,
@@ -182,19 +182,23 @@ mutant("refused-page-is-freed-all-the-same", UML, "page_consistency.second_free_
 
 mutant("accept-reserved-pages", UML, "page_consistency.reserved_page_is_not_freed", (
     CORE,
-    "	if (unlikely(PageReserved(page))) {\n",
-    "	if (0) {\n"))
+    "	if (unlikely(PageReserved(page))) {\n		preempt_enable_notrace();\n"
+    "		return pc_reserved_free(page, 0, pfn, _RET_IP_);\n",
+    "	if (0) {\n		preempt_enable_notrace();\n"
+    "		return pc_reserved_free(page, 0, pfn, _RET_IP_);\n"))
 
 mutant("accept-reserved-blocks", BOOT, "panicking:page_freed_whose_reserved_flag_flipped", (
     CORE,
-    "		if (unlikely(PageReserved(page)))\n",
-    "		if (0)\n"))
+    "	if (unlikely(PageReserved(page))) {\n		preempt_enable_notrace();\n"
+    "		return pc_reserved_free(page, order, pfn, caller);\n",
+    "	if (0) {\n		preempt_enable_notrace();\n"
+    "		return pc_reserved_free(page, order, pfn, caller);\n"))
 
 mutant("reserved-page-is-freed-all-the-same", UML, "page_consistency.reserved_page_is_not_freed", (
     CORE,
-    "	pc_violated(PC_TAKE_BACK, PC_FREED_RESERVED, page, order, pfn, NULL, NULL, caller);\n"
+    "	pc_violated(PC_TAKE_BACK, PC_FREED_RESERVED, page, order, pfn, NULL, caller);\n"
     "	return false;\n",
-    "	pc_violated(PC_TAKE_BACK, PC_FREED_RESERVED, page, order, pfn, NULL, NULL, caller);\n"
+    "	pc_violated(PC_TAKE_BACK, PC_FREED_RESERVED, page, order, pfn, NULL, caller);\n"
     "	return true;\n"))
 
 mutant("accept-a-misaligned-block", UML, "page_consistency.misaligned_block_is_reported", (
@@ -229,25 +233,31 @@ mutant("unfree-does-nothing", UML, "page_consistency.unfree_makes_a_page_outside
     "	__page_consistency_alloc(page, order);\n}\n",
     "}\n"))
 
-mutant("listed-block-not-looked-up", UML, "page_consistency.listed_page_in_use_is_reported", (
+mutant("listed-block-not-looked-up", UML, "page_consistency_lists.listed_page_in_use_is_reported", (
     CORE,
     "	if (unlikely(!dual_bitmap_is_clear(&map, pc_section_bit(pfn), order, &fault)))\n",
     "	if (unlikely(!dual_bitmap_is_clear(&map, pc_section_bit(pfn), 0, &fault)))\n"))
 
 mutant("order-of-a-listed-block-ignored", UML,
-       "page_consistency.block_that_contradicts_the_record_is_reported", (
+       "page_consistency_lists.block_that_contradicts_the_record_is_reported", (
            CORE,
-           "	if (unlikely(!PageBuddy(page) || buddy_order(page) != order))\n",
-           "	if (unlikely(!PageBuddy(page)))\n"))
+           "		     page_private(page) != order))\n",
+           "		     0))\n"))
 
 mutant("link-that-does-not-lead-back-accepted", UML,
-       "page_consistency.flipped_link_of_a_page_is_reported", (
+       "page_consistency_lists.flipped_link_of_a_page_is_reported", (
            CORE,
            "	if (unlikely(!pc_is_link(prev, zone, order) || prev->next != &page->buddy_list))\n",
            "	if (unlikely(!pc_is_link(prev, zone, order)))\n"))
 
+mutant("head-that-skips-a-block-accepted", UML,
+       "page_consistency_lists.head_that_skips_a_block_is_reported", (
+           CORE,
+           "	if (unlikely((head->next == &page->buddy_list && prev != head) ||\n",
+           "	if (unlikely(\n"))
+
 mutant("only-one-end-of-a-list-looked-at", UML,
-       "page_consistency.flipped_link_of_a_list_head_is_reported", (
+       "page_consistency_lists.flipped_link_of_a_list_head_is_reported", (
            CORE,
            "	struct list_head *link = tail ? READ_ONCE(head->prev) : READ_ONCE(head->next);\n",
            "	struct list_head *link = READ_ONCE(head->next);\n"), (
@@ -290,18 +300,18 @@ mutant("nolock-hold-left-out", UML,
 
 mutant("drop-the-hook-of-leaving-a-list", BOOT, "panicking:block_in_use_on_a_free_list", (
     ALLOC,
-    "	page_consistency_leave(page, zone, order);\n\n        VM_WARN_ONCE",
+    "	page_consistency_leave(page, zone, order, migratetype);\n\n        VM_WARN_ONCE",
     "        VM_WARN_ONCE"))
 
 mutant("drop-the-hook-of-joining-a-list", BOOT, "panicking:block_joins_a_corrupt_list", (
     ALLOC,
-    "	page_consistency_join(&area->free_list[migratetype], zone, order, tail);\n",
+    "	page_consistency_join(zone, order, migratetype, tail);\n",
     ""))
 
 mutant("drop-the-hooks-of-moving-to-a-list", BOOT, "panicking:*move*", (
     ALLOC,
-    "	page_consistency_leave(page, zone, order);\n"
-    "	page_consistency_join(&area->free_list[new_mt], zone, order, true);\n",
+    "	page_consistency_leave(page, zone, order, old_mt);\n"
+    "	page_consistency_join(zone, order, new_mt, true);\n",
     ""))
 
 OFFLINE = "silent:pages offline*"
@@ -323,13 +333,13 @@ mutant("drop-the-hook-of-the-later-refusal", BOOT, "*:*bad page*", (
 GIGANTIC = "silent:1 GiB page*"
 mutant("hand-out-stops-a-section-early", BOOT, GIGANTIC, (
     CORE,
-    "	} while (unlikely(pfn < end));\n}\n",
-    "	} while (unlikely(pfn + PC_SECTION_PAGES < end));\n}\n"))
+    "	} while (pfn < end);\n}\n",
+    "	} while (pfn + PC_SECTION_PAGES < end);\n}\n"))
 
 mutant("free-stops-a-section-early", BOOT, GIGANTIC, (
     CORE,
-    "	} while (unlikely(pfn < end));\n	return true;\n",
-    "	} while (unlikely(pfn + PC_SECTION_PAGES < end));\n	return true;\n"))
+    "	} while (pfn < end);\n	return true;\n",
+    "	} while (pfn + PC_SECTION_PAGES < end);\n	return true;\n"))
 
 mutant("report-does-not-panic", BOOT, "panicking:page_handed_out_twice", (
     REPORT,

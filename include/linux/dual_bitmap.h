@@ -283,32 +283,41 @@ struct dual_bitmap_stop dual_bitmap_change_words(const struct dual_bitmap *map, 
 }
 
 /**
- * dual_bitmap_change_run - change a run, for callers that count instructions
+ * dual_bitmap_is_unit - can a run be exchanged as a whole, or word by word?
+ * @order: the run is 2^order bits long, more than one
+ *
+ * Return: true for dual_bitmap_change_units(), false for dual_bitmap_change_part().
+ */
+static __always_inline bool dual_bitmap_is_unit(unsigned int order)
+{
+	return order >= (DUAL_BITMAP_NARROW_XCHG ? 3 : DUAL_BITMAP_WORD_ORDER);
+}
+
+/**
+ * dual_bitmap_change_units - change a run, for callers that count instructions
  * @map: the arrays
  * @bit: first bit of the run, a multiple of 2^order
- * @order: the run is 2^order bits long, more than one
+ * @order: the run is 2^order bits long; dual_bitmap_is_unit()
  * @set: to which state; a constant
  *
  * Context: Any.
  * Return: where it failed, for dual_bitmap_run_fault(), or 0 in its .where.
  */
 static __always_inline
-struct dual_bitmap_stop dual_bitmap_change_run(const struct dual_bitmap *map, unsigned long bit,
-					       unsigned int order, bool set)
+struct dual_bitmap_stop dual_bitmap_change_units(const struct dual_bitmap *map, unsigned long bit,
+						 unsigned int order, bool set)
 {
 	if (order >= DUAL_BITMAP_WORD_ORDER)
 		return dual_bitmap_change_words(map, bit, order, set);
-	if (DUAL_BITMAP_NARROW_XCHG && order == 3)
+	if (order == 3)
 		return dual_bitmap_change_unit(map, bit, 8, set);
-	if (DUAL_BITMAP_NARROW_XCHG && order == 4)
+	if (order == 4)
 		return dual_bitmap_change_unit(map, bit, 16, set);
-	if (DUAL_BITMAP_NARROW_XCHG && order == 5)
-		return dual_bitmap_change_unit(map, bit, 32, set);
-	return dual_bitmap_change_part(map, bit, order, set);
+	return dual_bitmap_change_unit(map, bit, 32, set);
 }
 
 /**
- * dual_bitmap_run_fault - describe a failed dual_bitmap_change_run()
+ * dual_bitmap_run_fault - describe a failed change of a run
  * @map: the arrays
  * @bit: first bit of the run
  * @order: the run is 2^order bits long
@@ -342,7 +351,8 @@ static __always_inline bool dual_bitmap_change(const struct dual_bitmap *map, un
 		step = dual_bitmap_change_bit(map, bit, set);
 		return likely(!step) || dual_bitmap_bit_fault(map, bit, set, step, fault);
 	}
-	stop = dual_bitmap_change_run(map, bit, order, set);
+	stop = dual_bitmap_is_unit(order) ? dual_bitmap_change_units(map, bit, order, set) :
+					    dual_bitmap_change_part(map, bit, order, set);
 	return likely(!stop.where) || dual_bitmap_run_fault(map, bit, order, set, stop, fault);
 }
 

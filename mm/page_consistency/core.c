@@ -146,25 +146,29 @@ static noinline bool pc_reserved_free(struct page *page, unsigned int order, uns
 static __always_inline bool pc_is_block(const struct page *page, unsigned int order,
 					unsigned long *pfn)
 {
+	/* On a linear memmap one test serves for the pointer and for the block. */
+	if (IS_ENABLED(CONFIG_SPARSEMEM_VMEMMAP) && is_power_of_2(sizeof(*page))) {
+		unsigned long offset = (unsigned long)page - (unsigned long)pfn_to_page(0);
+
+		*pfn = page_to_pfn(page);
+		return likely(!(offset & ((sizeof(*page) << order) - 1)));
+	}
 	return pc_is_page(page, pfn) && likely(!(*pfn & ((1UL << order) - 1)));
 }
 
-static noinline void pc_alloc_sections(struct page *page, unsigned int order, unsigned long caller)
+static noinline void pc_alloc_sections(struct page *page, unsigned int order, unsigned long pfn,
+				      unsigned long caller)
 {
-	const unsigned int chunk = PC_SECTION_SHIFT;
-	struct dual_bitmap_fault fault __uninitialized;
-	struct dual_bitmap map __uninitialized;
-	unsigned long pfn, end;
+	unsigned long end = pfn + (1UL << order);
+	struct dual_bitmap_fault fault;
+	struct dual_bitmap map;
 
-	if (unlikely(!pc_is_block(page, order, &pfn)))
-		return pc_bad_alloc(page, order, pfn, NULL, caller);
-
-	end = pfn + (1UL << order);
 	do {
 		guard(preempt_notrace)();
 		if (unlikely(!pc_lookup(pc_section_nr(pfn), &map)))
 			return pc_bad_alloc(page, order, pfn, NULL, caller);
-		if (unlikely(!dual_bitmap_set(&map, pc_section_bit(pfn), chunk, &fault)))
+		if (unlikely(!dual_bitmap_set(&map, pc_section_bit(pfn), PC_SECTION_SHIFT,
+					     &fault)))
 			return pc_bad_alloc(page, order, pfn, &fault, caller);
 		pfn += PC_SECTION_PAGES;
 	} while (pfn < end);
@@ -196,14 +200,24 @@ static noinline void pc_bad_alloc_run(struct page *page, unsigned int order,
 	pc_bad_alloc(page, order, pfn, &fault, caller);
 }
 
+/* A mask takes more registers than may be clobbered; only this needs a frame. */
+static noinline void pc_alloc_part(struct page *page, unsigned int order,
+				   struct dual_bitmap map, unsigned long caller)
+{
+	unsigned long bit = pc_section_bit(page_to_pfn(page));
+	struct dual_bitmap_stop stop = dual_bitmap_change_part(&map, bit, order, true);
+
+	preempt_enable_notrace();
+	if (unlikely(stop.where))
+		return pc_bad_alloc_run(page, order, stop, caller);
+}
+
 static noinline void pc_alloc_run(struct page *page, unsigned int order, unsigned long caller)
 {
 	struct dual_bitmap_stop stop;
 	struct dual_bitmap map;
 	unsigned long pfn;
 
-	if (unlikely(order > PC_SECTION_SHIFT))
-		return pc_alloc_sections(page, order, caller);
 	if (unlikely(!pc_is_block(page, order, &pfn)))
 		return pc_bad_alloc(page, order, pfn, NULL, caller);
 
@@ -212,7 +226,13 @@ static noinline void pc_alloc_run(struct page *page, unsigned int order, unsigne
 		preempt_enable_notrace();
 		return pc_bad_alloc_run(page, order, (struct dual_bitmap_stop) { }, caller);
 	}
-	stop = dual_bitmap_change_run(&map, pc_section_bit(pfn), order, true);
+	if (unlikely(order > PC_SECTION_SHIFT)) {
+		preempt_enable_notrace();
+		return pc_alloc_sections(page, order, pfn, caller);
+	}
+	if (!dual_bitmap_is_unit(order))
+		return pc_alloc_part(page, order, map, caller);
+	stop = dual_bitmap_change_units(&map, pc_section_bit(pfn), order, true);
 	preempt_enable_notrace();
 	if (unlikely(stop.where))
 		return pc_bad_alloc_run(page, order, stop, caller);
@@ -248,24 +268,19 @@ void __page_consistency_alloc(struct page *page, unsigned int order)
 		pc_bad_alloc_bit(page, step, _RET_IP_);
 }
 
-static noinline bool pc_free_sections(struct page *page, unsigned int order, unsigned long caller)
+static noinline bool pc_free_sections(struct page *page, unsigned int order, unsigned long pfn,
+				      unsigned long caller)
 {
-	const unsigned int chunk = PC_SECTION_SHIFT;
-	struct dual_bitmap_fault fault __uninitialized;
-	struct dual_bitmap map __uninitialized;
-	unsigned long pfn, end;
+	unsigned long end = pfn + (1UL << order);
+	struct dual_bitmap_fault fault;
+	struct dual_bitmap map;
 
-	if (unlikely(!pc_is_block(page, order, &pfn)))
-		return pc_bad_free(page, order, pfn, NULL, caller);
-
-	end = pfn + (1UL << order);
 	do {
 		guard(preempt_notrace)();
 		if (unlikely(!pc_lookup(pc_section_nr(pfn), &map)))
 			return pc_bad_free(page, order, pfn, NULL, caller);
-		if (unlikely(PageReserved(page)))
-			return pc_reserved_free(page, order, pfn, caller);
-		if (unlikely(!dual_bitmap_clear(&map, pc_section_bit(pfn), chunk, &fault)))
+		if (unlikely(!dual_bitmap_clear(&map, pc_section_bit(pfn), PC_SECTION_SHIFT,
+					     &fault)))
 			return pc_bad_free(page, order, pfn, &fault, caller);
 		pfn += PC_SECTION_PAGES;
 	} while (pfn < end);
@@ -298,14 +313,25 @@ static noinline bool pc_bad_free_run(struct page *page, unsigned int order,
 	return pc_bad_free(page, order, pfn, &fault, caller);
 }
 
+/* A mask takes more registers than may be clobbered; only this needs a frame. */
+static noinline bool pc_free_part(struct page *page, unsigned int order,
+				   struct dual_bitmap map, unsigned long caller)
+{
+	unsigned long bit = pc_section_bit(page_to_pfn(page));
+	struct dual_bitmap_stop stop = dual_bitmap_change_part(&map, bit, order, false);
+
+	preempt_enable_notrace();
+	if (unlikely(stop.where))
+		return pc_bad_free_run(page, order, stop, caller);
+	return true;
+}
+
 static noinline bool pc_free_run(struct page *page, unsigned int order, unsigned long caller)
 {
 	struct dual_bitmap_stop stop;
 	struct dual_bitmap map;
 	unsigned long pfn;
 
-	if (unlikely(order > PC_SECTION_SHIFT))
-		return pc_free_sections(page, order, caller);
 	if (unlikely(!pc_is_block(page, order, &pfn)))
 		return pc_bad_free(page, order, pfn, NULL, caller);
 
@@ -318,7 +344,13 @@ static noinline bool pc_free_run(struct page *page, unsigned int order, unsigned
 		preempt_enable_notrace();
 		return pc_reserved_free(page, order, pfn, caller);
 	}
-	stop = dual_bitmap_change_run(&map, pc_section_bit(pfn), order, false);
+	if (unlikely(order > PC_SECTION_SHIFT)) {
+		preempt_enable_notrace();
+		return pc_free_sections(page, order, pfn, caller);
+	}
+	if (!dual_bitmap_is_unit(order))
+		return pc_free_part(page, order, map, caller);
+	stop = dual_bitmap_change_units(&map, pc_section_bit(pfn), order, false);
 	preempt_enable_notrace();
 	if (unlikely(stop.where))
 		return pc_bad_free_run(page, order, stop, caller);

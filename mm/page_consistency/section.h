@@ -58,7 +58,7 @@ static __always_inline bool pc_store_lookup(const struct pc_store *store, unsign
 	entry += pc_root_index(section);
 	map->primary = READ_ONCE(entry->map.primary);
 	map->secondary = READ_ONCE(entry->map.secondary);
-	return likely(READ_ONCE(entry->seal) == pc_seal(map, section));
+	return likely(entry->seal == pc_seal(map, section));
 }
 
 static __always_inline bool pc_lookup(unsigned long section, struct dual_bitmap *map)

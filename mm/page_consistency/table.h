@@ -15,7 +15,6 @@
 
 #include <linux/bitops.h>
 #include <linux/dual_bitmap.h>
-#include <linux/hash.h>
 #include <linux/log2.h>
 #include <linux/mmzone.h>
 
@@ -76,16 +75,16 @@ static __always_inline unsigned long pc_root_index(unsigned long section)
 /*
  * One flipped bit in any of the inputs or in the seal itself always shows.  The
  * rotation keeps exchanged pointers from cancelling out, by an odd distance, or
- * pointers whose difference has equal halves still would.  The multiple keeps an
- * entry from passing for another section's and, never being zero, an absent entry
- * from passing at all.
+ * pointers whose difference has equal halves still would.  The section keeps an
+ * entry from passing for another's and, plus one, an absent entry from passing at
+ * all.
  */
 static __always_inline unsigned long pc_seal(const struct dual_bitmap *map, unsigned long section)
 {
 	unsigned long secondary = (unsigned long)map->secondary;
 
 	secondary = secondary << (BITS_PER_LONG / 2 - 1) | secondary >> (BITS_PER_LONG / 2 + 1);
-	return (unsigned long)map->primary ^ secondary ^ (section + 1) * GOLDEN_RATIO_32;
+	return ((unsigned long)map->primary + section + 1) ^ secondary;
 }
 
 static __always_inline bool pc_section_sealed(const struct pc_section *entry, unsigned long section)
