@@ -59,7 +59,7 @@ mutant("skip-the-secondary", NARROW, "every_run_changes_and_nothing_else_does", 
 mutant("skip-the-secondary-of-words", NARROW, "every_run_changes_and_nothing_else_does", (
     BITMAP,
     "		old = xchg((unsigned long *)((unsigned long)word + apart), ~fill);\n",
-    "		old = fill;\n"))
+    "		old = apart ? fill : 0;\n"))
 
 mutant("second-operation-unconditional", NARROW, "every_single_bit_error_is_detected", (
     BITMAP,
@@ -122,8 +122,8 @@ mutant("big-endian-unit-not-mirrored", BIG, "byte_that_holds_the_bit", (
 
 mutant("section-left-out-of-the-seal", FLAT, "seal_shows_the_entry_of_another_section", (
     TABLE,
-    " ^ (section + 1) * GOLDEN_RATIO_32;\n",
-    " ^ GOLDEN_RATIO_32;\n"))
+    "	return ((unsigned long)map->primary + section + 1) ^ secondary;\n",
+    "	return ((unsigned long)map->primary + 1) ^ secondary;\n"))
 
 mutant("section-mask-off-by-one", FLAT, "pfns_lead_back_to_themselves", (
     TABLE,
@@ -132,8 +132,8 @@ mutant("section-mask-off-by-one", FLAT, "pfns_lead_back_to_themselves", (
 
 mutant("seal-ignored", UML, "page_consistency.flipped_bit_in_the_table_is_found", (
     LOOKUP,
-    "	return likely(READ_ONCE(entry->seal) == pc_seal(map, section));\n",
-    "	return likely(READ_ONCE(entry->seal));\n"))
+    "	return likely(entry->seal == pc_seal(map, section));\n",
+    "	return likely(entry->seal);\n"))
 
 mutant("root-copy-ignored", UML, "page_consistency.flipped_bit_in_the_table_is_found", (
     LOOKUP,
@@ -190,9 +190,9 @@ mutant("accept-reserved-pages", UML, "page_consistency.reserved_page_is_not_free
 mutant("accept-reserved-blocks", BOOT, "panicking:page_freed_whose_reserved_flag_flipped", (
     CORE,
     "	if (unlikely(PageReserved(page))) {\n		preempt_enable_notrace();\n"
-    "		return pc_reserved_free(page, order, pfn, caller);\n",
+    "		return pc_reserved_free(page, order, pfn, _RET_IP_);\n",
     "	if (0) {\n		preempt_enable_notrace();\n"
-    "		return pc_reserved_free(page, order, pfn, caller);\n"))
+    "		return pc_reserved_free(page, order, pfn, _RET_IP_);\n"))
 
 mutant("reserved-page-is-freed-all-the-same", UML, "page_consistency.reserved_page_is_not_freed", (
     CORE,

@@ -33,7 +33,6 @@ PAGE, LONG, BITS = 4096, 8, 64
 SECTION_SHIFT = 15		# PFN_SECTION_SHIFT of x86-64
 ROOT_SECTIONS = PAGE // (4 * LONG)
 ENTRY = 3 * LONG		# primary, secondary, seal; what is left of the page stays empty
-GOLDEN_RATIO_32 = 0x61C88647
 ONES = (1 << BITS) - 1
 KERNEL_MAP = 0xffffffff80000000
 LAST_KERNEL = 0xffffffffc0000000	# modules begin
@@ -71,8 +70,7 @@ class Entry:
     @property
     def sealed(self):
         turned = (self.secondary << 31 | self.secondary >> 33) & ONES
-        number = (self.section + 1) * GOLDEN_RATIO_32 & ONES
-        return self.seal == self.primary ^ turned ^ number
+        return self.seal == (self.primary + self.section + 1 & ONES) ^ turned
 
 
 @dataclass(frozen=True)

@@ -183,9 +183,9 @@ static inline bool dual_bitmap_bit_fault(const struct dual_bitmap *map, unsigned
 }
 
 /*
- * Exchange a run of @width bits, a constant, as a unit; return its old bits in
- * place.  Only forms that return the old value, here and below: on arm64 the
- * void ones may execute far from the core.
+ * Exchange a run of @width bits, a constant, as a unit; return which of its old
+ * bits were not the opposite of @ones.  Only forms that return the old value, here
+ * and below: on arm64 the void ones may execute far from the core.
  */
 static __always_inline unsigned long dual_bitmap_xchg(unsigned long *map, unsigned long bit,
 						      unsigned int width, bool ones)
@@ -194,11 +194,11 @@ static __always_inline unsigned long dual_bitmap_xchg(unsigned long *map, unsign
 
 	switch (width) {
 	case 8:
-		return xchg((u8 *)map + unit, (u8)(ones ? ~0 : 0));
+		return (u8)(xchg((u8 *)map + unit, (u8)(ones ? ~0 : 0)) ^ (ones ? 0 : ~0));
 	case 16:
-		return xchg((u16 *)map + unit, (u16)(ones ? ~0 : 0));
+		return (u16)(xchg((u16 *)map + unit, (u16)(ones ? ~0 : 0)) ^ (ones ? 0 : ~0));
 	default:
-		return xchg((u32 *)map + unit, (u32)(ones ? ~0 : 0));
+		return (u32)(xchg((u32 *)map + unit, (u32)(ones ? ~0 : 0)) ^ (ones ? 0 : ~0));
 	}
 }
 
@@ -233,16 +233,16 @@ static __always_inline
 struct dual_bitmap_stop dual_bitmap_change_unit(const struct dual_bitmap *map, unsigned long bit,
 						unsigned int width, bool set)
 {
-	unsigned long ones = GENMASK(width - 1, 0), old;
+	unsigned long ones = GENMASK(width - 1, 0), bad;
 
-	old = dual_bitmap_xchg(map->primary, bit, width, set);
-	if (unlikely(old != (set ? 0 : ones)))
+	bad = dual_bitmap_xchg(map->primary, bit, width, set);
+	if (unlikely(bad))
 		return dual_bitmap_stop(BIT_WORD(bit), DUAL_BITMAP_AT_PRIMARY,
-					old << bit % BITS_PER_LONG);
-	old = dual_bitmap_xchg(map->secondary, bit, width, !set);
-	if (unlikely(old != (set ? ones : 0)))
+					(bad ^ (set ? 0 : ones)) << bit % BITS_PER_LONG);
+	bad = dual_bitmap_xchg(map->secondary, bit, width, !set);
+	if (unlikely(bad))
 		return dual_bitmap_stop(BIT_WORD(bit), DUAL_BITMAP_AT_SECONDARY,
-					old << bit % BITS_PER_LONG);
+					(bad ^ (set ? ones : 0)) << bit % BITS_PER_LONG);
 	return dual_bitmap_stop(0, DUAL_BITMAP_DONE, 0);
 }
 
@@ -283,37 +283,29 @@ struct dual_bitmap_stop dual_bitmap_change_words(const struct dual_bitmap *map, 
 }
 
 /**
- * dual_bitmap_is_unit - can a run be exchanged as a whole, or word by word?
- * @order: the run is 2^order bits long, more than one
- *
- * Return: true for dual_bitmap_change_units(), false for dual_bitmap_change_part().
- */
-static __always_inline bool dual_bitmap_is_unit(unsigned int order)
-{
-	return order >= (DUAL_BITMAP_NARROW_XCHG ? 3 : DUAL_BITMAP_WORD_ORDER);
-}
-
-/**
- * dual_bitmap_change_units - change a run, for callers that count instructions
+ * dual_bitmap_change_less - change less than a word
  * @map: the arrays
  * @bit: first bit of the run, a multiple of 2^order
- * @order: the run is 2^order bits long; dual_bitmap_is_unit()
+ * @order: the run is 2^order bits long, more than one and less than a word
  * @set: to which state; a constant
+ *
+ * With dual_bitmap_change_unit() and dual_bitmap_change_words() for callers that
+ * count instructions.
  *
  * Context: Any.
  * Return: where it failed, for dual_bitmap_run_fault(), or 0 in its .where.
  */
 static __always_inline
-struct dual_bitmap_stop dual_bitmap_change_units(const struct dual_bitmap *map, unsigned long bit,
-						 unsigned int order, bool set)
+struct dual_bitmap_stop dual_bitmap_change_less(const struct dual_bitmap *map, unsigned long bit,
+						unsigned int order, bool set)
 {
-	if (order >= DUAL_BITMAP_WORD_ORDER)
-		return dual_bitmap_change_words(map, bit, order, set);
-	if (order == 3)
+	if (DUAL_BITMAP_NARROW_XCHG && order == 3)
 		return dual_bitmap_change_unit(map, bit, 8, set);
-	if (order == 4)
+	if (DUAL_BITMAP_NARROW_XCHG && order == 4)
 		return dual_bitmap_change_unit(map, bit, 16, set);
-	return dual_bitmap_change_unit(map, bit, 32, set);
+	if (DUAL_BITMAP_NARROW_XCHG && order == 5)
+		return dual_bitmap_change_unit(map, bit, 32, set);
+	return dual_bitmap_change_part(map, bit, order, set);
 }
 
 /**
@@ -351,8 +343,10 @@ static __always_inline bool dual_bitmap_change(const struct dual_bitmap *map, un
 		step = dual_bitmap_change_bit(map, bit, set);
 		return likely(!step) || dual_bitmap_bit_fault(map, bit, set, step, fault);
 	}
-	stop = dual_bitmap_is_unit(order) ? dual_bitmap_change_units(map, bit, order, set) :
-					    dual_bitmap_change_part(map, bit, order, set);
+	if (order >= DUAL_BITMAP_WORD_ORDER)
+		stop = dual_bitmap_change_words(map, bit, order, set);
+	else
+		stop = dual_bitmap_change_less(map, bit, order, set);
 	return likely(!stop.where) || dual_bitmap_run_fault(map, bit, order, set, stop, fault);
 }
 

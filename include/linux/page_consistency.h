@@ -16,6 +16,9 @@ struct zone;
 #ifdef CONFIG_PAGE_CONSISTENCY
 #include <linux/jump_label.h>
 
+/* For what must be inlined with a hook in it as it was without. */
+#define page_consistency_inline __always_inline
+
 DECLARE_STATIC_KEY_FALSE(page_consistency_enabled);
 extern bool page_consistency_hold_nolock;
 
@@ -117,17 +120,21 @@ static inline bool page_consistency_nolock_held(void)
 
 #else /* !CONFIG_PAGE_CONSISTENCY */
 
+#define page_consistency_inline inline
+
 static inline void page_consistency_init(void) { }
 static inline void page_consistency_alloc(struct page *page, unsigned int order) { }
 static inline bool page_consistency_free(struct page *page, unsigned int order)
 {
 	return true;
 }
+
 static inline void page_consistency_unfree(struct page *page, unsigned int order) { }
 static inline void page_consistency_leave(struct page *page, struct zone *zone,
 					  unsigned int order, int migratetype) { }
 static inline void page_consistency_join(struct zone *zone, unsigned int order,
 					 int migratetype, bool tail) { }
+
 static inline bool page_consistency_nolock_held(void)
 {
 	return false;

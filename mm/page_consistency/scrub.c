@@ -71,8 +71,10 @@ static int pc_confirm_stopped(void *data)
 
 	if (reader) {
 		pc_look(confirm);
+		/* The first look is over before any CPU is counted as come by. */
 		smp_store_release(&confirm->looked, true);
 	}
+	/* Pairs with the release above. */
 	while (!smp_load_acquire(&confirm->looked))
 		cpu_relax();
 	atomic_inc(&confirm->acked);

@@ -129,7 +129,8 @@ static void * __init pc_alloc(unsigned long bytes, phys_addr_t below, int nid)
 	if (!p && nid != NUMA_NO_NODE)
 		p = memblock_alloc_exact_nid_raw(bytes, PAGE_SIZE, 0, pc_movable_start(nid), nid);
 	if (!p)
-		p = memblock_alloc_try_nid_raw(bytes, PAGE_SIZE, 0, MEMBLOCK_ALLOC_ACCESSIBLE, nid);
+		p = memblock_alloc_try_nid_raw(bytes, PAGE_SIZE, 0, MEMBLOCK_ALLOC_ACCESSIBLE,
+					       nid);
 	if (p)
 		pc_store.bytes += bytes;
 	return p;
@@ -206,8 +207,8 @@ static const char * __init pc_table_init(void)
 	struct pc_section *absent;
 
 	/* One root more than needed: the last always is the shared absent one. */
-	pc_store.nr_sections = pc_section_nr(max_t(unsigned long, max_possible_pfn, max_pfn) - 1) + 1;
-	pc_store.nr_sections = round_up(pc_store.nr_sections, PC_ROOT_SECTIONS);
+	last = max_t(unsigned long, max_possible_pfn, max_pfn) - 1;
+	pc_store.nr_sections = round_up(pc_section_nr(last) + 1, PC_ROOT_SECTIONS);
 	last = pc_root_nr(pc_store.nr_sections);
 	bytes = PAGE_ALIGN((last + 1) * sizeof(unsigned long));
 

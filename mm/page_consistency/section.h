@@ -90,7 +90,7 @@ static __always_inline bool pc_is_page(const struct page *page, unsigned long *p
 	struct dual_bitmap map;
 
 	if (!IS_ALIGNED((unsigned long)page, sizeof(long)) || !virt_addr_valid(page) ||
-	    !pc_lookup(page_to_section(page), &map)) {
+	    !pc_lookup(memdesc_section(page->flags), &map)) {
 		*pfn = 0;
 		return false;
 	}

@@ -57,6 +57,7 @@ static ssize_t verify_store(struct kobject *kobj, struct kobj_attribute *attr,
 	pc_last = result;
 	return error ?: count;
 }
+
 static struct kobj_attribute verify_attr = __ATTR_WO(verify);
 
 static struct attribute *pc_attrs[] = {

@@ -494,6 +494,7 @@ static struct kunit_suite page_consistency_suite = {
 	.exit = page_consistency_exit_test,
 	.test_cases = page_consistency_cases,
 };
+
 kunit_test_suite(page_consistency_suite);
 
 MODULE_DESCRIPTION("KUnit tests of the page allocator consistency checker");

@@ -48,8 +48,9 @@ static void take_report(const struct pc_report *report)
 }
 
 /* The one report that the last step must have made. */
-static __maybe_unused const struct pc_report *expect_report(struct kunit *test, enum pc_violation violation,
-					     enum pc_event event)
+static __maybe_unused
+const struct pc_report *expect_report(struct kunit *test, enum pc_violation violation,
+				      enum pc_event event)
 {
 	struct taken *taken = test->priv;
 	const struct pc_report *report = &taken->reports[taken->expected];
@@ -169,6 +170,7 @@ static __maybe_unused void order_name(const unsigned int *order, char *name)
 {
 	snprintf(name, KUNIT_PARAM_DESC_SIZE, "order %u", *order);
 }
+
 KUNIT_ARRAY_PARAM(order, orders, order_name);
 
 #endif /* _MM_TESTS_PAGE_CONSISTENCY_KUNIT_H */
