@@ -15,6 +15,7 @@ from lab.record import COPIES, Record
 
 DO = "/sys/module/poke/parameters/do"
 SYSFS = "/sys/kernel/mm/page_consistency"
+BUDDY = 0xf0			# PGTY_buddy
 ORDER = 4
 ALIAS = 64		# pages; the struct pages of 64 fill 1 << ALIAS_BIT bytes
 ALIAS_BIT = 12

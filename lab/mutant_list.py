@@ -182,14 +182,14 @@ mutant("refused-page-is-freed-all-the-same", UML, "page_consistency.second_free_
 
 mutant("accept-reserved-pages", UML, "page_consistency.reserved_page_is_not_freed", (
     CORE,
-    "	if (unlikely(PageReserved(page))) {\n		preempt_enable_notrace();\n"
+    "	if (unlikely(pc_is_reserved(page))) {\n		preempt_enable_notrace();\n"
     "		return pc_reserved_free(page, 0, pfn, _RET_IP_);\n",
     "	if (0) {\n		preempt_enable_notrace();\n"
     "		return pc_reserved_free(page, 0, pfn, _RET_IP_);\n"))
 
 mutant("accept-reserved-blocks", BOOT, "panicking:page_freed_whose_reserved_flag_flipped", (
     CORE,
-    "	if (unlikely(PageReserved(page))) {\n		preempt_enable_notrace();\n"
+    "	if (unlikely(pc_is_reserved(page))) {\n		preempt_enable_notrace();\n"
     "		return pc_reserved_free(page, order, pfn, _RET_IP_);\n",
     "	if (0) {\n		preempt_enable_notrace();\n"
     "		return pc_reserved_free(page, order, pfn, _RET_IP_);\n"))
@@ -308,7 +308,7 @@ mutant("drop-the-hook-of-joining-a-list", BOOT, "panicking:block_joins_a_corrupt
     "	page_consistency_join(zone, order, migratetype, tail);\n",
     ""))
 
-mutant("drop-the-hooks-of-moving-to-a-list", BOOT, "panicking:*move*", (
+mutant("drop-the-hooks-of-moving-to-a-list", BOOT, "panicking:block_is_moved_between_lists", (
     ALLOC,
     "	page_consistency_leave(page, zone, order, old_mt);\n"
     "	page_consistency_join(zone, order, new_mt, true);\n",
@@ -325,7 +325,7 @@ mutant("drop-the-hook-of-putting-a-page-back", BOOT, OFFLINE, (
     "		if (!page_consistency_free(page, 0))\n			return false;\n",
     ""))
 
-mutant("drop-the-hook-of-the-later-refusal", BOOT, "*:*bad page*", (
+mutant("drop-the-hook-of-the-later-refusal", BOOT, "report_mode:bad_page_stays_outside", (
     ALLOC,
     "			page_consistency_unfree(page, order);\n",
     ""))

@@ -8,7 +8,7 @@ page, and the panic line carries the essence.
 from lab import build, qemu, reports
 from lab.cases import Failure, case
 from lab.common import LabError
-from lab.flips import COPIES, ORDER, SYSFS, Stage, poke_module
+from lab.flips import BUDDY, COPIES, ORDER, SYSFS, Stage, poke_module
 from lab.record import KERNEL_MAP, LONG, Record
 
 POLICY = "page_consistency=on"
@@ -358,3 +358,24 @@ def impossible_is_a_panic_with_the_reason(note):
     outcome = qemu.play(lambda: make(2), two_nodes)
     if not outcome.good:
         raise Failure(str(outcome))
+
+
+@panics("free list corrupt", "leaving a free list", append="cma=64M")
+def block_is_moved_between_lists(stage):
+    """Isolating a pageblock moves its free blocks to another list, found by PFN."""
+    guest, record = stage.guest, stage.record
+    area = guest.must("ls -d /sys/kernel/debug/cma/* | head -n 1").strip()
+    base = int(guest.must(f"cat {area}/base_pfn"))
+    guest.must(f"echo 1 > {area}/alloc")
+    for order in range(2, 9):
+        page = record.page(base + (1 << order))
+        kind = guest.memory.read32(stage.field_at(page, "page_type")) >> 24
+        if kind == BUDDY and guest.memory.read64(stage.field_at(page, "private")) == order:
+            break
+    else:
+        raise Failure("no free block behind the page that was taken from the CMA area")
+    at = stage.field_at(page, "buddy_list")
+    link = guest.memory.read64(at)
+    stage.expect(pfn=base + (1 << order), order=order, link=link ^ 1 << 46)
+    guest.flip(at, 46)
+    guest.must(f"echo 1 > {area}/alloc")

@@ -4,10 +4,9 @@
 from lab import build, qemu, reports, splat
 from lab.cases import Failure, case
 from lab.common import LabError
-from lab.flips import COPIES, SYSFS, Stage, poke_module
+from lab.flips import BUDDY, COPIES, SYSFS, Stage, poke_module
 
 TAINT_BAD_PAGE = 1 << 5
-BUDDY = 0xf0			# PGTY_buddy
 
 ALLOW = [splat.Allow(kind, ".", "a report that the case has caused")
          for kind in ("checker", "trace", "bad-page")]
@@ -94,3 +93,31 @@ def report_mode_goes_on(note):
     if not outcome.good:
         raise Failure(str(outcome))
     note(f"{len(reports.find(outcome.console))} reports printed, verified clean afterwards")
+
+
+@case(kernels=["x86"])
+def bad_page_stays_outside(note):
+    """What another check refuses later has been taken back already: that is undone."""
+    kernel, states = build.built("x86"), {}
+
+    def make():
+        return qemu.Guest(kernel, "page_consistency=on check_pages=1", name="bad-page", smp=1,
+                          memory="512M", files={"/poke.ko": poke_module()}, allow=ALLOW, quiet=True)
+
+    def drive(guest):
+        guest.must("insmod /poke.ko")
+        stage = Stage(guest)
+        for order in (0, 3, 6):
+            stage.poke(f"badfree {order}")
+            line = guest.must("dmesg | grep 'poke: freeing bad' | tail -n 1")
+            pfn = int(line.split("pfn ")[1].split()[0], 16)
+            states[order] = {stage.record.state(n) for n in range(pfn, pfn + (1 << order))}
+        guest.must(f"echo 1 > {SYSFS}/verify", 40)
+
+    outcome = qemu.play(make, drive)
+    if not outcome.good:
+        raise Failure(str(outcome))
+    for order, state in states.items():
+        if state != {"outside"}:
+            raise Failure(f"a bad block of order {order} was refused and is recorded {state}")
+    note(f"blocks of order {', '.join(map(str, states))} were refused as bad pages")

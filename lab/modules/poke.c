@@ -8,6 +8,7 @@
  *	put N		free the block kept last
  *	drop N		free the block kept as number N, from 0; later ones move up
  *	doublefree N	free a block twice
+ *	badfree N	free a block with a stray mapping, which check_pages=1 refuses
  *	freereserved N	free a page of this module's kernel that is PageReserved
  */
 
@@ -78,6 +79,18 @@ static int doublefree(unsigned int order)
 	return 0;
 }
 
+static int badfree(unsigned int order)
+{
+	struct page *page = alloc_pages(GFP_KERNEL, order);
+
+	if (!page)
+		return -ENOMEM;
+	pr_info("poke: freeing bad pfn 0x%lx order %u\n", page_to_pfn(page), order);
+	page->mapping = (void *)8;
+	__free_pages(page, order);
+	return 0;
+}
+
 static int freereserved(void)
 {
 	struct page *page = virt_to_page(empty_zero_page);
@@ -105,6 +118,8 @@ static int poke(const char *text, const struct kernel_param *param)
 		return drop(order);
 	if (!strcmp(what, "doublefree"))
 		return doublefree(order);
+	if (!strcmp(what, "badfree"))
+		return badfree(order);
 	if (!strcmp(what, "freereserved"))
 		return freereserved();
 	return -EINVAL;

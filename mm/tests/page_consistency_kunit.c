@@ -93,13 +93,14 @@ static void free_around_a_free_page_is_refused(struct kunit *test)
 
 static void reserved_page_is_not_freed(struct kunit *test)
 {
-	struct page *page = get_block(test, 0);
+	unsigned int order = *(const unsigned int *)test->param_value;
+	struct page *page = get_block(test, order);
 
 	SetPageReserved(page);
-	KUNIT_EXPECT_FALSE(test, page_consistency_free(page, 0));
+	KUNIT_EXPECT_FALSE(test, page_consistency_free(page, order));
 	ClearPageReserved(page);
 	expect_report(test, PC_FREED_RESERVED, PC_TAKE_BACK);
-	KUNIT_EXPECT_TRUE(test, is_outside(test, page, 0));
+	KUNIT_EXPECT_TRUE(test, is_outside(test, page, order));
 }
 
 /* The later refusal of a bad page takes the transition back. */
@@ -469,7 +470,7 @@ static struct kunit_case page_consistency_cases[] = {
 	KUNIT_CASE_PARAM(block_around_a_page_in_use_is_reported, order_gen_params),
 	KUNIT_CASE_PARAM(second_free_is_refused, order_gen_params),
 	KUNIT_CASE_PARAM(free_around_a_free_page_is_refused, order_gen_params),
-	KUNIT_CASE(reserved_page_is_not_freed),
+	KUNIT_CASE_PARAM(reserved_page_is_not_freed, order_gen_params),
 	KUNIT_CASE_PARAM(unfree_makes_a_page_outside_again, order_gen_params),
 	KUNIT_CASE_PARAM(flipped_bit_is_reported_at_hand_out, order_gen_params),
 	KUNIT_CASE_PARAM(flipped_bit_is_reported_at_free, order_gen_params),
