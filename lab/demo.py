@@ -17,7 +17,7 @@ from lab.common import LabError, say, show
 from lab.judge import Kind, Outcome
 
 CPUS, NODES, MEMORY = 2, 2, "1G"
-WORK, EVERY = 30, 5			# seconds of workload, and between signs of life
+WORK, EVERY = 25, 5			# seconds of workload, and between signs of life
 STRESSORS = ("fork", "mmap", "vm", "pipe", "tmpfs")
 SIZES = "--vm-bytes 48M --mmap-bytes 32M --temp-path /tmp"
 SYSFS = "/sys/kernel/mm/page_consistency"
