@@ -88,9 +88,14 @@ class Budgets(unittest.TestCase):
         self.assertEqual(len(bench.pair_budgets(found)), 8)
 
     def test_each_excess_is_named(self):
-        found = table(on={0: 111, 3: 151, 9: 301}, off={5: 3})
+        found = table(on={0: 111, 3: 151, 9: 301}, off={0: 3, 5: 5})
         self.assertEqual(over(bench.pair_budgets(found)),
-                         ["on, order 0", "on, order 3", "on, order 9", "off, order 5"])
+                         ["on, order 0", "on, order 3", "on, order 9", "off, order 0",
+                          "off, order 5"])
+
+    def test_a_block_of_the_buddy_lists_passes_four_hooks(self):
+        found = table(on={}, off={5: 4})
+        self.assertEqual(over(bench.pair_budgets(found)), [])
 
     def test_memory(self):
         self.assertEqual(over([bench.memory_budget(record(gib)) for gib in (1, 4, 16)]), [])
