@@ -21,7 +21,7 @@ from lab.common import LOGS, LabError, locked, main as enter, say, show
 NAME = "x86-bench"
 ICOUNT = ["-icount", "shift=0,sleep=off"]
 MEMORY = "2G"			# of the guests that count pairs
-ROUNDS = 5			# the state of the per-CPU lists, and so some branches, differ
+ROUNDS = 9			# the state of the per-CPU lists, and so some branches, differ
 SIZES = (1, 4, 16)		# GiB of the guests that measure the record
 PAGE = 4096
 KEY_ON = "page_consistency=on"
