@@ -42,6 +42,8 @@ static inline bool page_consistency_on(void)
  *
  * To be called before anything is written to the block or its struct pages: if
  * it is in use already, its first owner's data must survive until the report.
+ *
+ * Context: Any, NMI included.
  */
 static inline void page_consistency_alloc(struct page *page, unsigned int order)
 {
@@ -56,6 +58,7 @@ static inline void page_consistency_alloc(struct page *page, unsigned int order)
  *
  * To be called while page flags, type and order still testify.
  *
+ * Context: Any, NMI included.
  * Return: false if the block must not go on to a free list.  It is then leaked,
  *	   as a bad page is.
  */
@@ -68,6 +71,8 @@ static inline bool page_consistency_free(struct page *page, unsigned int order)
  * page_consistency_unfree - a block that was taken back is refused after all
  * @page: first page of the block
  * @order: of the block
+ *
+ * Context: Any, NMI included.
  */
 static inline void page_consistency_unfree(struct page *page, unsigned int order)
 {
@@ -83,6 +88,8 @@ static inline void page_consistency_unfree(struct page *page, unsigned int order
  * @migratetype: of the list
  *
  * To be called before anything is read or written through @page.
+ *
+ * Context: zone->lock held.
  */
 static inline void page_consistency_leave(struct page *page, struct zone *zone,
 					  unsigned int order, int migratetype)
@@ -97,6 +104,8 @@ static inline void page_consistency_leave(struct page *page, struct zone *zone,
  * @order: of the list
  * @migratetype: of the list
  * @tail: at which end
+ *
+ * Context: zone->lock held.
  */
 static inline void page_consistency_join(struct zone *zone, unsigned int order,
 					 int migratetype, bool tail)
@@ -111,6 +120,7 @@ static inline void page_consistency_join(struct zone *zone, unsigned int order,
  * True for the moment in which a mismatch is confirmed, which needs that nobody
  * is handing out pages.  stop_machine() does not stop NMIs.
  *
+ * Context: Any, NMI included.
  * Return: true if it must.
  */
 static inline bool page_consistency_nolock_held(void)

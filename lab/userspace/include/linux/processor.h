@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef _SHIM_VDSO_PROCESSOR_H
-#define _SHIM_VDSO_PROCESSOR_H
+#ifndef _SHIM_LINUX_PROCESSOR_H
+#define _SHIM_LINUX_PROCESSOR_H
 
 #include <linux/compiler.h>
 
