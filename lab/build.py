@@ -137,8 +137,9 @@ def _run_make(argv, log_name, what, small=False):
     log = LOGS / log_name
     say(f"$ {quoted(argv)}   # log: {show(log)}")
     env = dict(os.environ, **{k: str(v) for k, v in _environment().items()})
-    # One build at a time: two only take each other's cores and memory.
-    turn = contextlib.nullcontext() if small else locked("make")
+    # One build at a time, also of several clones that share LAB_CACHE: two only take
+    # each other's cores and memory.
+    turn = contextlib.nullcontext() if small else locked("make", CACHE)
     with turn, open(log, "w") as sink, \
             child.running(argv, env=env, stdout=sink, stderr=subprocess.STDOUT) as make:
         begun = time.monotonic()

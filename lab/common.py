@@ -70,10 +70,10 @@ def run(argv, *, log=None, cwd=None, env=None, quiet=False, check=True,
 
 
 @contextlib.contextmanager
-def locked(name):
+def locked(name, folder=BUILD):
     """One user of a shared directory at a time, across processes."""
-    BUILD.mkdir(parents=True, exist_ok=True)
-    with open(BUILD / f".{name}.lock", "w") as handle:
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / f".{name}.lock", "w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
