@@ -26,17 +26,22 @@ SIZES = (1, 4, 16)		# GiB of the guests that measure the record
 PAGE = 4096
 KEY_ON = "page_consistency=on"
 
-# Column: (of the unpatched kernel?, command line). The first is what all are compared with.
+# Which kernels there are: (configuration, of the unpatched tree?).
+KERNELS = {"unpatched": (NAME, True), "patched": (NAME, False),
+           "pcp": (f"{NAME}-pcp", False)}
+# Column: (kernel, command line). The first is what all are compared with.
 COLUMNS = {
-    "unpatched": (True, ""),
-    "off": (False, "page_consistency=off"),
-    "on": (False, KEY_ON),
-    "page_table_check": (True, "page_table_check=on"),
-    "page_owner": (True, "page_owner=on"),
-    "check_pages": (True, "check_pages=1"),
-    "alloc_profiling": (True, "sysctl.vm.mem_profiling=1"),
-    "init_on_alloc": (True, "init_on_alloc=1"),
-    "debug_pagealloc": (True, "debug_pagealloc=on"),
+    "unpatched": ("unpatched", ""),
+    "off": ("patched", "page_consistency=off"),
+    "on": ("patched", KEY_ON),
+    "pcp off": ("pcp", "page_consistency=off"),
+    "pcp on": ("pcp", KEY_ON),
+    "page_table_check": ("unpatched", "page_table_check=on"),
+    "page_owner": ("unpatched", "page_owner=on"),
+    "check_pages": ("unpatched", "check_pages=1"),
+    "alloc_profiling": ("unpatched", "sysctl.vm.mem_profiling=1"),
+    "init_on_alloc": ("unpatched", "init_on_alloc=1"),
+    "debug_pagealloc": ("unpatched", "debug_pagealloc=on"),
 }
 ORDERS = (0, 1, 3, 5, 9)
 BULK_ORDERS = (0, 3, 5)
@@ -176,14 +181,14 @@ def boot(kernel, append, memory, name, drive, files=None):
 
 
 def column(name, kernels, modules):
-    base, append = COLUMNS[name]
+    kernel, append = COLUMNS[name]
     found = {}
 
     def drive(machine):
         for _ in range(ROUNDS):
             machine.must("insmod /pagebench.ko && rmmod pagebench", 120)
         found.update(rows(machine.must("dmesg | grep pagebench:")))
-    boot(kernels[base], append, MEMORY, name, drive, {"/pagebench.ko": modules[base]})
+    boot(kernels[kernel], append, MEMORY, name, drive, {"/pagebench.ko": modules[kernel]})
     return found
 
 
@@ -323,10 +328,11 @@ def choose(argv):
 def main(argv):
     names, sizes = choose(argv)
     with locked("bench"):		# two at a time would disturb the native figures
-        kernels = {base: build.build(NAME, base=base) for base in (True, False)}
-        modules = {base: build.module(kernel, "pagebench") for base, kernel in kernels.items()}
+        wanted = {"patched", *(COLUMNS[name][0] for name in names)}
+        kernels = {name: build.build(*what) for name, what in KERNELS.items() if name in wanted}
+        modules = {name: build.module(kernel, "pagebench") for name, kernel in kernels.items()}
         table = {name: column(name, kernels, modules) for name in names}
-        records = [record(kernels[False], gib) for gib in sizes]
+        records = [record(kernels["patched"], gib) for gib in sizes]
         return conclude(table, records, userspace.bench())
 
 

@@ -11,11 +11,10 @@ headers change.
 
 import hashlib
 import json
-import os
 import shlex
 
 from lab import packages
-from lab.common import BUILD, LabError, run, show
+from lab.common import BUILD, LabError, locked, run, show
 
 OBJECT = "mm/page_alloc"
 HEADERS = ("include/linux/mmzone.h", "include/linux/mm_types.h")
@@ -103,14 +102,15 @@ def of(kernel):
     """{name: offset or size} for a built kernel; names as in QUESTIONS."""
     command = _command(kernel)
     kept = BUILD / "layout" / f"{kernel.out.name}-{_key(kernel, command)}.json"
-    if kept.exists():
-        return json.loads(kept.read_text())
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    scratch = kept.with_suffix(f".{os.getpid()}.o")
-    _compile(kernel, command, scratch)
-    answer = _ask_gdb(scratch)
-    scratch.unlink()
-    fresh = kept.with_suffix(f".{os.getpid()}.new")
-    fresh.write_text(json.dumps(answer, indent=1) + "\n")
-    fresh.rename(kept)
-    return answer
+    # Two guests of one process may ask at the same time.
+    with locked("layout"):
+        if kept.exists():
+            return json.loads(kept.read_text())
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        scratch, fresh = kept.with_suffix(".o"), kept.with_suffix(".new")
+        _compile(kernel, command, scratch)
+        answer = _ask_gdb(scratch)
+        scratch.unlink()
+        fresh.write_text(json.dumps(answer, indent=1) + "\n")
+        fresh.rename(kept)
+        return answer

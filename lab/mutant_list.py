@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 BITMAP = "include/linux/dual_bitmap.h"
 CORE = "mm/page_consistency/core.c"
+HOTPLUG = "mm/page_consistency/hotplug.c"
 REPORT = "mm/page_consistency/report.c"
 SCRUB = "mm/page_consistency/scrub.c"
 SECTION = "mm/page_consistency/section.c"
@@ -344,4 +345,55 @@ mutant("free-stops-a-section-early", BOOT, GIGANTIC, (
 mutant("report-does-not-panic", BOOT, "panicking:page_handed_out_twice", (
     REPORT,
     "	if (pc_policy == PC_POLICY_PANIC)\n		pc_stop(report);\n",
+    ""))
+
+# --- memory that comes and goes ------------------------------------------------------
+
+SUITE = "page_consistency_hotplug."
+
+mutant("hot-added-arrays-side-by-side", X86,
+       SUITE + "copies_of_hot_added_memory_keep_their_distance", (
+           HOTPLUG,
+           "		if (!p || pc_far_enough(p, other))\n",
+           "		if (!p || p != other)\n"))
+
+mutant("memory-comes-back-as-it-went", BOOT, "hotplug:boot memory*", (
+    HOTPLUG,
+    "	dual_bitmap_init(map, PC_SECTION_PAGES, true);\n",
+    "	if (!pc_from_memblock(map->primary))\n"
+    "		dual_bitmap_init(map, PC_SECTION_PAGES, true);\n"))
+
+mutant("range-not-rounded-up", X86, SUITE + "range_is_rounded_to_sections", (
+    HOTPLUG,
+    "	for (section = pc_section_nr(start); section <= pc_section_nr(end - 1); section++) {\n",
+    "	for (section = pc_section_nr(start); section < pc_section_nr(end); section++) {\n"))
+
+mutant("longer-table-without-the-old-roots", X86, SUITE + "table_grows_with_memory_beyond_it", (
+    HOTPLUG,
+    "		roots[nr] = old ? old_roots[nr] : absent;\n",
+    "		roots[nr] = old && nr ? old_roots[nr] : absent;\n"))
+
+mutant("root-of-hot-added-memory-stays", X86, SUITE + "memory_that_comes_starts_outside", (
+    HOTPLUG,
+    "	pc_root_drop(section);\n",
+    ""))
+
+mutant("damaged-entry-taken-for-absent", X86, SUITE + "damaged_entry_is_not_built_upon", (
+    HOTPLUG,
+    "	return PC_SECTION_DAMAGED;\n",
+    "	return PC_SECTION_ABSENT;\n"))
+
+mutant("drop-the-notifier", BOOT, "hotplug:virtio-mem present at boot", (
+    CORE,
+    "	pc_hotplug_init();\n",
+    ""))
+
+mutant("offline-not-noticed", BOOT, "hotplug:boot memory*", (
+    HOTPLUG,
+    "	case MEM_OFFLINE:\n",
+    ""))
+
+mutant("cancellation-not-noticed", BOOT, "hotplug:online refused by a notifier after ours", (
+    HOTPLUG,
+    "	case MEM_CANCEL_ONLINE:\n",
     ""))

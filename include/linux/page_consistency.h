@@ -10,6 +10,7 @@
 #include <linux/init.h>
 #include <linux/types.h>
 
+struct list_head;
 struct page;
 struct zone;
 
@@ -29,6 +30,8 @@ void __page_consistency_unfree(struct page *page, unsigned int order);
 void __page_consistency_leave(struct page *page, struct zone *zone, unsigned int order,
 			      int migratetype);
 void __page_consistency_join(struct zone *zone, unsigned int order, int migratetype, bool tail);
+void __page_consistency_leave_pcp(struct page *page, struct list_head *list, unsigned int order);
+void __page_consistency_join_pcp(struct list_head *list);
 
 static inline bool page_consistency_on(void)
 {
@@ -115,6 +118,35 @@ static inline void page_consistency_join(struct zone *zone, unsigned int order,
 }
 
 /**
+ * page_consistency_leave_pcp - a block is about to be taken off a per-CPU list
+ * @page: as the list gave it
+ * @list: the list
+ * @order: of its blocks
+ *
+ * To be called before anything is read or written through @page.
+ *
+ * Context: The lock of the per-CPU lists held; NMI included.
+ */
+static inline void page_consistency_leave_pcp(struct page *page, struct list_head *list,
+					      unsigned int order)
+{
+	if (IS_ENABLED(CONFIG_PAGE_CONSISTENCY_PCP) && page_consistency_on())
+		__page_consistency_leave_pcp(page, list, order);
+}
+
+/**
+ * page_consistency_join_pcp - a block is about to be put first on a per-CPU list
+ * @list: the list
+ *
+ * Context: The lock of the per-CPU lists held; NMI included.
+ */
+static inline void page_consistency_join_pcp(struct list_head *list)
+{
+	if (IS_ENABLED(CONFIG_PAGE_CONSISTENCY_PCP) && page_consistency_on())
+		__page_consistency_join_pcp(list);
+}
+
+/**
  * page_consistency_nolock_held - must an allocation that may come from NMI fail now?
  *
  * True for the moment in which a mismatch is confirmed, which needs that nobody
@@ -144,6 +176,10 @@ static inline void page_consistency_leave(struct page *page, struct zone *zone,
 					  unsigned int order, int migratetype) { }
 static inline void page_consistency_join(struct zone *zone, unsigned int order,
 					 int migratetype, bool tail) { }
+
+static inline void page_consistency_leave_pcp(struct page *page, struct list_head *list,
+					      unsigned int order) { }
+static inline void page_consistency_join_pcp(struct list_head *list) { }
 
 static inline bool page_consistency_nolock_held(void)
 {

@@ -24,7 +24,7 @@ POINTER_BITS = (3, 4, 6, 9, 12, 20, 30, 40, 46, 62)
 # ALIAS_BIT leads to another free block of the same list, see below.
 HEAD_BITS = tuple(11 if bit == ALIAS_BIT else bit for bit in POINTER_BITS)
 MEMORY = 512 << 20
-NOISE = 4			# attempts to be served from the list that was damaged
+NOISE = 10		# attempts to be served from the list that was damaged
 GET, CPU_GET = f"get {ORDER}", "get 2"
 # What comes after a flip that nobody noticed.
 LATER = f"for i in $(seq 24); do echo '{GET}' > {DO}; done; " \

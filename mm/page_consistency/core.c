@@ -21,6 +21,7 @@
 #include <linux/string.h>
 
 #include "../internal.h"
+#include "hotplug.h"
 #include "report.h"
 #include "section.h"
 
@@ -545,6 +546,85 @@ void __page_consistency_join(struct zone *zone, unsigned int order, int migratet
 		pc_bad_head(zone, order, link, _RET_IP_);
 }
 
+#ifdef CONFIG_PAGE_CONSISTENCY_PCP
+/* Per-CPU lists link their head with heads in struct pages. */
+static bool pc_is_pcp_link(struct list_head *link, const struct list_head *list)
+{
+	struct dual_bitmap map __uninitialized;
+	unsigned long pfn;
+
+	return link == list ||
+	       (pc_is_page(list_entry(link, struct page, pcp_list), &pfn) &&
+		pc_lookup(pc_section_nr(pfn), &map));
+}
+
+static noinline void pc_bad_pcp(enum pc_event event, enum pc_violation violation,
+				struct page *page, unsigned int order, unsigned long pfn,
+				const struct dual_bitmap_fault *fault, const void *link,
+				unsigned long caller)
+{
+	struct pc_report report = {
+		.event = event, .violation = violation, .page = page, .pfn = pfn, .order = order,
+		.section = pc_section_nr(pfn), .link = link, .caller = caller,
+	};
+
+	if (page)
+		pc_conclude(&report, fault);
+	else
+		pc_report(&report);
+}
+
+/**
+ * __page_consistency_leave_pcp - a block is about to be unlinked from a per-CPU list
+ * @page: as the list gave it; anything
+ * @list: the list
+ * @order: of its blocks
+ *
+ * Context: The lock of the per-CPU lists held; NMI included.
+ */
+void __page_consistency_leave_pcp(struct page *page, struct list_head *list, unsigned int order)
+{
+	struct dual_bitmap_fault fault __uninitialized;
+	struct dual_bitmap map __uninitialized;
+	struct list_head *next, *prev;
+	unsigned long pfn;
+
+	guard(preempt_notrace)();
+	if (unlikely(!pc_is_block(page, order, &pfn)))
+		return pc_bad_pcp(PC_LEAVE_PCP, PC_MISALIGNED, page, order, pfn, NULL, NULL,
+				  _RET_IP_);
+	if (unlikely(!pc_lookup(pc_section_nr(pfn), &map)))
+		return pc_bad_pcp(PC_LEAVE_PCP, PC_BAD_POINTER, page, order, pfn, NULL, NULL,
+				  _RET_IP_);
+	if (unlikely(!dual_bitmap_is_clear(&map, pc_section_bit(pfn), order, &fault)))
+		return pc_bad_pcp(PC_LEAVE_PCP, PC_LISTED_OUTSIDE, page, order, pfn, &fault, NULL,
+				  _RET_IP_);
+
+	next = READ_ONCE(page->pcp_list.next);
+	if (unlikely(!pc_is_pcp_link(next, list) || next->prev != &page->pcp_list))
+		return pc_bad_pcp(PC_LEAVE_PCP, PC_BAD_LINK, page, order, pfn, NULL, next,
+				  _RET_IP_);
+	prev = READ_ONCE(page->pcp_list.prev);
+	if (unlikely(!pc_is_pcp_link(prev, list) || prev->next != &page->pcp_list))
+		pc_bad_pcp(PC_LEAVE_PCP, PC_BAD_LINK, page, order, pfn, NULL, prev, _RET_IP_);
+}
+
+/**
+ * __page_consistency_join_pcp - a block is about to be linked in at the head of a per-CPU list
+ * @list: the list
+ *
+ * Context: The lock of the per-CPU lists held; NMI included.
+ */
+void __page_consistency_join_pcp(struct list_head *list)
+{
+	struct list_head *link = READ_ONCE(list->next);
+
+	guard(preempt_notrace)();
+	if (unlikely(!pc_is_pcp_link(link, list) || link->prev != list))
+		pc_bad_pcp(PC_JOIN_PCP, PC_BAD_LINK, NULL, 0, 0, NULL, link, _RET_IP_);
+}
+#endif /* CONFIG_PAGE_CONSISTENCY_PCP */
+
 static int __init page_consistency_setup(char *options)
 {
 	char *option;
@@ -587,6 +667,7 @@ void __init page_consistency_init(void)
 	if (pc_refused)
 		return;
 
+	pc_hotplug_init();
 	static_branch_enable(&page_consistency_enabled);
 	pr_info("%s: %lu pages in %lu sections, %lu KiB, copies at least %lu KiB apart\n",
 		pc_policy_name(), pc_store.tracked << PC_SECTION_SHIFT, pc_store.tracked,

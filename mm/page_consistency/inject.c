@@ -12,11 +12,13 @@
 #include <linux/atomic.h>
 #include <linux/bitops.h>
 #include <linux/cleanup.h>
+#include <linux/cpu.h>
 #include <linux/export.h>
 #include <linux/gfp.h>
 #include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
+#include <linux/mutex.h>
 #include <linux/page-flags.h>
 #include <linux/page_consistency.h>
 #include <linux/page_consistency_inject.h>
@@ -211,26 +213,29 @@ static int pc_break_way(void *data)
  * Everybody's pages of the section depend on the table: none may come or go
  * meanwhile.  One that does, because an NMI frees it, is reported too, and leaked.
  */
-static bool pc_inject_table(struct page *block, unsigned long *word)
+static bool pc_inject_table(struct page *block, bool root)
 {
-	struct pc_broken_way way = { .block = block, .word = word };
+	unsigned long section = pc_section_nr(page_to_pfn(block));
+	unsigned long nr = pc_root_nr(section);
+	struct pc_broken_way way = { .block = block };
 
-	return !stop_machine(pc_break_way, &way, NULL) && way.refused;
+	guard(cpus_read_lock)();
+	guard(mutex)(&pc_store_mutex);
+	if (root)
+		way.word = &pc_store.inverted[nr];
+	else
+		way.word = &pc_store.roots[nr][pc_root_index(section)].seal;
+	return !stop_machine_cpuslocked(pc_break_way, &way, NULL) && way.refused;
 }
 
 static bool pc_inject_entry(struct page *block)
 {
-	unsigned long section = pc_section_nr(page_to_pfn(block));
-	struct pc_section *root = pc_store.roots[pc_root_nr(section)];
-
-	return pc_inject_table(block, &root[pc_root_index(section)].seal);
+	return pc_inject_table(block, false);
 }
 
 static bool pc_inject_root(struct page *block)
 {
-	unsigned long section = pc_section_nr(page_to_pfn(block));
-
-	return pc_inject_table(block, &pc_store.inverted[pc_root_nr(section)]);
+	return pc_inject_table(block, true);
 }
 
 static bool (* const pc_injectors[])(struct page *block) = {

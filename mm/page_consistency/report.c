@@ -63,6 +63,9 @@ static const char * const pc_events[] = {
 	[PC_LEAVE_LIST]	= "leaving a free list",
 	[PC_JOIN_LIST]	= "joining a free list",
 	[PC_VERIFY]	= "verification",
+	[PC_HOTPLUG]	= "memory hotplug",
+	[PC_LEAVE_PCP]	= "leaving a per-CPU list",
+	[PC_JOIN_PCP]	= "joining a per-CPU list",
 };
 
 static_assert(ARRAY_SIZE(pc_events) == PC_NR_EVENTS);
@@ -194,6 +197,7 @@ static void pc_print_table(const struct pc_report *report)
 		pr_err("  table    primary %px secondary %px seal %0*lx (%s)\n",
 		       entry->map.primary, entry->map.secondary, BITS_PER_LONG / 4,
 		       entry->seal, pc_section_absent(entry) ? "not tracked" :
+		       pc_section_dormant(entry, report->section) ? "offline" :
 		       pc_section_sealed(entry, report->section) ? "intact" : "broken");
 }
 

@@ -36,6 +36,9 @@ enum pc_event {
 	PC_LEAVE_LIST,
 	PC_JOIN_LIST,
 	PC_VERIFY,
+	PC_HOTPLUG,
+	PC_LEAVE_PCP,
+	PC_JOIN_PCP,
 	PC_NR_EVENTS
 };
 
@@ -58,7 +61,7 @@ enum pc_event {
  * @link: for PC_BAD_LINK, the pointer that does not lead back
  * @caller: return address of the hook
  *
- * The state the record should have had follows from @event: a hand-out, a list
+ * The state the record should have had follows from @event: a hand-out, any list
  * and PC_VERIFY's list audit expect "inside", taking back expects "outside".
  */
 struct pc_report {

@@ -7,6 +7,7 @@
  */
 
 #include <linux/atomic.h>
+#include <linux/cpu.h>
 #include <linux/cpumask.h>
 #include <linux/ktime.h>
 #include <linux/memory_hotplug.h>
@@ -94,7 +95,7 @@ static unsigned long pc_confirm(const struct dual_bitmap *map, unsigned long wor
 	struct pc_confirm confirm = { .map = *map, .word = word, .bad = ~0UL };
 	int tries;
 
-	lockdep_assert_held(&pc_verify_mutex);
+	lockdep_assert_held(&pc_store_mutex);
 	for (tries = 0; tries < PC_CONFIRM_TRIES; tries++) {
 		pc_look(&confirm);
 		if (!confirm.bad)
@@ -103,10 +104,8 @@ static unsigned long pc_confirm(const struct dual_bitmap *map, unsigned long wor
 	}
 
 	WRITE_ONCE(page_consistency_hold_nolock, true);
-	cpus_read_lock();
 	confirm.reader = cpumask_first(cpu_online_mask);
 	stop_machine_cpuslocked(pc_confirm_stopped, &confirm, cpu_online_mask);
-	cpus_read_unlock();
 	WRITE_ONCE(page_consistency_hold_nolock, false);
 	return confirm.bad;
 }
@@ -137,6 +136,12 @@ static void pc_verify_section(unsigned long section, struct pc_verified *result)
 	unsigned long word = 0, bad;
 	struct dual_bitmap map;
 
+	/* Memory hotplug, which changes the table, takes them in this order. */
+	guard(cpus_read_lock)();
+	guard(mutex)(&pc_store_mutex);
+	/* Gone since it was found. */
+	if (pc_next_section(section) != section)
+		return;
 	if (!pc_lookup(section, &map)) {
 		report.violation = pc_store_failure(&pc_store, section, &report);
 		report.pfn = section << PC_SECTION_SHIFT;

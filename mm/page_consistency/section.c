@@ -23,7 +23,17 @@
 
 #include "section.h"
 
+/*
+ * Not read-only after boot, because memory may come: a damaged pointer in here leads
+ * to roots that disagree with their inverted copies.
+ */
+#ifdef CONFIG_MEMORY_HOTPLUG
+struct pc_store pc_store __read_mostly;
+#else
 struct pc_store pc_store __ro_after_init;
+#endif
+
+DEFINE_MUTEX(pc_store_mutex);
 
 /* Several small arrays share a page, large ones are chunks of their own. */
 #define PC_CHUNK_BYTES	max(PC_ARRAY_BYTES, PAGE_SIZE)
@@ -60,19 +70,21 @@ enum pc_violation pc_store_failure(const struct pc_store *store, unsigned long s
 	const struct pc_section *root;
 
 	report->section = section;
-	if (section >= store->nr_sections)
+	if (section >= READ_ONCE(store->nr_sections))
 		return PC_BAD_POINTER;
 
-	root = READ_ONCE(store->roots[nr]);
+	root = READ_ONCE(READ_ONCE(store->roots)[nr]);
 	report->root[0] = (unsigned long)root;
-	report->root[1] = READ_ONCE(store->inverted[nr]);
+	report->root[1] = READ_ONCE(READ_ONCE(store->inverted)[nr]);
 	report->has_root = report->root[0] != ~report->root[1];
 	if (report->has_root)
 		return PC_BAD_ROOT;
 
 	report->entry = root[pc_root_index(section)];
 	report->has_entry = true;
-	return pc_section_absent(&report->entry) ? PC_BAD_POINTER : PC_BAD_ENTRY;
+	if (pc_section_absent(&report->entry) || pc_section_dormant(&report->entry, section))
+		return PC_BAD_POINTER;
+	return PC_BAD_ENTRY;
 }
 
 /**
@@ -90,25 +102,11 @@ unsigned long pc_next_section(unsigned long section)
 	struct pc_report unused = { };
 	struct dual_bitmap map;
 
-	for (; section < pc_store.nr_sections; section++)
+	for (; section < READ_ONCE(pc_store.nr_sections); section++)
 		if (pc_lookup(section, &map) ||
 		    pc_store_failure(&pc_store, section, &unused) != PC_BAD_POINTER)
 			break;
 	return section;
-}
-
-static phys_addr_t __init pc_distance(const void *a, const void *b)
-{
-	phys_addr_t pa = __pa(a), pb = __pa(b);
-
-	return pa > pb ? pa - pb : pb - pa;
-}
-
-static bool __init pc_far_enough(const void *a, const void *b)
-{
-	unsigned long pfn_a = PHYS_PFN(__pa(a)), pfn_b = PHYS_PFN(__pa(b));
-
-	return max(pfn_a, pfn_b) - min(pfn_a, pfn_b) >= PC_MIN_DISTANCE_PAGES;
 }
 
 /* Memory in ZONE_MOVABLE would be pinned there for ever. */
@@ -190,7 +188,7 @@ static struct pc_section * __init pc_entry(unsigned long section, int nid)
 	unsigned long nr = pc_root_nr(section);
 	struct pc_section *root = pc_store.roots[nr];
 
-	if (root == pc_store.roots[pc_store.nr_sections >> PC_ROOT_SHIFT]) {
+	if (root == pc_absent_root()) {
 		root = pc_alloc(PAGE_SIZE, pc_movable_start(nid), nid);
 		if (!root)
 			return NULL;
@@ -291,7 +289,7 @@ static phys_addr_t __init pc_secondary_limit(int nid, phys_addr_t primaries)
 	return start + (primaries - start) / 2;
 }
 
-static const char * __init pc_node_init(int nid, bool remote)
+static const char * __init pc_node_init(int nid)
 {
 	struct pc_cluster primary = {
 		.nid = nid, .below = pc_movable_start(nid), .lowest = PHYS_ADDR_MAX,
@@ -303,7 +301,7 @@ static const char * __init pc_node_init(int nid, bool remote)
 	if (why)
 		return why;
 
-	if (remote) {
+	if (pc_store.remote) {
 		secondary.nid = next_node_in(nid, node_states[N_MEMORY]);
 		if (secondary.nid == nid)
 			return "the second bitmap was asked for on another node, and there is none";
@@ -328,11 +326,12 @@ const char * __init pc_store_init(bool remote)
 	int nid;
 
 	pc_store.distance = PHYS_ADDR_MAX;
+	pc_store.remote = remote;
 	why = pc_table_init();
 	for_each_node_state(nid, N_MEMORY) {
 		if (why)
 			break;
-		why = pc_node_init(nid, remote);
+		why = pc_node_init(nid);
 	}
 	if (!why && !pc_store.tracked)
 		why = "no memory to track";

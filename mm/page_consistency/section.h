@@ -2,7 +2,10 @@
 #ifndef _MM_PAGE_CONSISTENCY_SECTION_H
 #define _MM_PAGE_CONSISTENCY_SECTION_H
 
+#include <linux/minmax.h>
 #include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/pfn.h>
 #include <linux/types.h>
 
 #include "report.h"
@@ -14,9 +17,10 @@
  *	   share one page of absent entries, so that none is NULL
  * @inverted: the same pointers, inverted, in other pages
  * @nr_sections: the table ends here; sized at boot from what memory can appear
- * @tracked: sections with arrays
+ * @tracked: sections that are tracked now
  * @bytes: all memory taken, table included
- * @distance: bytes between the two words of a pair, the smallest of all
+ * @distance: bytes between the two words of a pair, the smallest there ever was
+ * @remote: the secondary of a section has to be on another node
  */
 struct pc_store {
 	struct pc_section **roots;
@@ -25,9 +29,17 @@ struct pc_store {
 	unsigned long tracked;
 	unsigned long bytes;
 	phys_addr_t distance;
+	bool remote;
 };
 
 extern struct pc_store pc_store;
+
+/*
+ * Guards changes of the table.  Whoever looks a section up and uses its arrays with
+ * preemption off needs no lock: they stay for a grace period after they have left
+ * the table.  Taken inside cpus_read_lock(), which memory hotplug holds.
+ */
+extern struct mutex pc_store_mutex;
 
 /* The two words of a pair are in frames whose numbers differ by this or more. */
 #define PC_MIN_DISTANCE_PAGES	2UL
@@ -50,15 +62,15 @@ static __always_inline bool pc_store_lookup(const struct pc_store *store, unsign
 	unsigned long nr = pc_root_nr(section);
 	const struct pc_section *entry;
 
-	if (unlikely(section >= store->nr_sections))
+	if (unlikely(section >= READ_ONCE(store->nr_sections)))
 		return false;
-	entry = READ_ONCE(store->roots[nr]);
-	if (unlikely((unsigned long)entry != ~READ_ONCE(store->inverted[nr])))
+	entry = READ_ONCE(READ_ONCE(store->roots)[nr]);
+	if (unlikely((unsigned long)entry != ~READ_ONCE(READ_ONCE(store->inverted)[nr])))
 		return false;
 	entry += pc_root_index(section);
 	map->primary = READ_ONCE(entry->map.primary);
 	map->secondary = READ_ONCE(entry->map.secondary);
-	return likely(entry->seal == pc_seal(map, section));
+	return likely(READ_ONCE(entry->seal) == pc_seal(map, section));
 }
 
 static __always_inline bool pc_lookup(unsigned long section, struct dual_bitmap *map)
@@ -70,6 +82,27 @@ enum pc_violation pc_store_failure(const struct pc_store *store, unsigned long s
 				   struct pc_report *report);
 unsigned long pc_next_section(unsigned long section);
 const char *pc_store_init(bool remote);
+
+/* How far apart two arrays are, in bytes. */
+static inline phys_addr_t pc_distance(const void *a, const void *b)
+{
+	phys_addr_t pa = __pa(a), pb = __pa(b);
+
+	return pa > pb ? pa - pb : pb - pa;
+}
+
+static inline bool pc_far_enough(const void *a, const void *b)
+{
+	unsigned long pfn_a = PHYS_PFN(__pa(a)), pfn_b = PHYS_PFN(__pa(b));
+
+	return max(pfn_a, pfn_b) - min(pfn_a, pfn_b) >= PC_MIN_DISTANCE_PAGES;
+}
+
+/* The page that all roots without a tracked section share. */
+static inline struct pc_section *pc_absent_root(void)
+{
+	return pc_store.roots[pc_root_nr(pc_store.nr_sections)];
+}
 
 /**
  * pc_is_page - prove that a pointer is a struct page that the table covers

@@ -38,7 +38,8 @@
  * @map: the arrays, PC_ARRAY_BYTES each
  * @seal: pc_seal() of @map and the section number
  *
- * All zero: the section is not tracked.
+ * All zero: the section is not tracked.  The seal inverted: it has arrays, but its
+ * memory is offline, so it is not tracked either.
  */
 struct pc_section {
 	struct dual_bitmap map;
@@ -95,6 +96,11 @@ static __always_inline bool pc_section_sealed(const struct pc_section *entry, un
 static inline bool pc_section_absent(const struct pc_section *entry)
 {
 	return !entry->map.primary && !entry->map.secondary && !entry->seal;
+}
+
+static inline bool pc_section_dormant(const struct pc_section *entry, unsigned long section)
+{
+	return entry->seal == ~pc_seal(&entry->map, section);
 }
 
 #endif /* _MM_PAGE_CONSISTENCY_TABLE_H */
