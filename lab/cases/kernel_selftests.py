@@ -22,10 +22,11 @@ WORDS = {tap.PASS: PASS, tap.FAIL: FAIL, tap.CRASH: FAIL, tap.SKIP: SKIP}
 
 @dataclass
 class Done:
-    """What came of a test, and what it said."""
+    """What came of a test, and what it said; name: in its own words."""
 
     outcome: str
     text: str = ""
+    name: str = ""
 
 
 def run_both(note, drive, *, append="", allow=(), name, **machine):
@@ -52,6 +53,7 @@ def compare(note, off, on):
     for name in sorted(off.keys() | on.keys()):
         pair = [side.get(name, Done("not run")) for side in (off, on)]
         before, after = (one.outcome for one in pair)
+        name = pair[1].name or pair[0].name or name
         if (before, after) == (SKIP, SKIP):
             note(f"skipped: {name}: {pair[1].text or 'no reason given'}")
         elif before == after:
@@ -64,13 +66,15 @@ def compare(note, off, on):
 
 
 def same_names(leaves):
-    """{name: Done} of [(name, Done)]; what occurs again gets a number."""
+    """{name: Done} of [(name, Done)]: names without numbers, because those are often measured;
+    what occurs again gets a number of its own.
+    """
     seen, found = Counter(), {}
     for name, done in leaves:
-        # Addresses and sizes differ from boot to boot.
-        name = re.sub(r"0x[0-9a-f]+|\b[0-9a-f]{8,}\b", "N", name).strip()
-        seen[name] += 1
-        found[name if seen[name] == 1 else f"{name} [{seen[name]}]"] = done
+        done.name = name.strip()
+        key = re.sub(r"0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\b\d+(\.\d+)?", "N", done.name)
+        seen[key] += 1
+        found[key if seen[key] == 1 else f"{key} [{seen[key]}]"] = done
     return found
 
 
@@ -145,7 +149,8 @@ def mm(*categories):
 
 
 NOISE = [Allow("user", ".", "tests that have to be killed"),
-         Allow("memory", ".", "tests that take all there is")]
+         Allow("memory", ".", "tests that take all there is"),
+         Allow("bad-page", "gup_test: dump_pages", "what gup_test -c prints")]
 
 for _group in (("mmap", "mlock", "mremap", "process_mrelease", "process_madv", "mdwe", "mkdirty",
                 "madv_guard", "madv_populate", "memfd_secret", "vma_merge", "pfnmap", "hugevm",

@@ -45,9 +45,12 @@ class Reading(unittest.TestCase):
         self.assertEqual(found["mm: cow: three pages"].text, "need a THP")
         self.assertIn("no second node", found["mm: rmap"].text)
 
-    def test_addresses_do_not_tell_tests_apart(self):
-        named = kernel.same_names([("at 0x1000", Done(PASS)), ("at 0x2000", Done(FAIL))])
-        self.assertEqual(outcomes(named.items()), {"at N": PASS, "at N [2]": FAIL})
+    def test_numbers_do_not_tell_tests_apart(self):
+        named = kernel.same_names([("at 0x1000", Done(PASS)), ("at 0x2000", Done(FAIL)),
+                                   ("2 MB, 0.5 s", Done(PASS)), ("x2 y", Done(PASS))])
+        self.assertEqual(outcomes(named.items()), {"at N": PASS, "at N [2]": FAIL,
+                                                   "N MB, N s": PASS, "x2 y": PASS})
+        self.assertEqual(named["at N [2]"].name, "at 0x2000")
 
 
 class Comparing(unittest.TestCase):

@@ -14,19 +14,18 @@ MEMORY=/sys/devices/system/memory
 ROUNDS=${1:-5}
 BLOCKS=${2:-4}
 cycles=0
-taken=()
+declare -A taken
 
 # Memory blocks that can go offline, movable ones first: the others seldom do.
 candidates()
 {
-	local block zones
+	local block
 
 	for block in "$MEMORY"/memory[0-9]*; do
 		[ "$(cat "$block"/state)" = online ] || continue
 		[ "$(cat "$block"/removable 2> /dev/null)" = 1 ] || continue
-		zones=$(cat "$block"/valid_zones 2> /dev/null)
-		case "$zones" in
-		Movable*)	echo "0 $block" ;;
+		case "$(cat "$block"/valid_zones 2> /dev/null)" in
+		Movable)	echo "0 $block" ;;
 		*)		echo "1 $block" ;;
 		esac
 	done | sort | cut -d' ' -f2
@@ -37,12 +36,13 @@ total()
 	awk '/^MemTotal:/ { print $2 }' /proc/meminfo
 }
 
+# Each into the zone that it came from.
 bring_back()
 {
 	local block status=0
 
-	for block in "${taken[@]}"; do
-		echo online > "$block"/state || status=1
+	for block in "${!taken[@]}"; do
+		echo "${taken[$block]}" > "$block"/state || status=1
 	done
 	taken=()
 	return $status
@@ -50,12 +50,16 @@ bring_back()
 
 take_away()
 {
-	local block
+	local block how
 
 	for block in $(candidates); do
 		[ ${#taken[@]} -lt "$BLOCKS" ] || break
+		how=online_kernel
+		if [ "$(cat "$block"/valid_zones 2> /dev/null)" = Movable ]; then
+			how=online_movable
+		fi
 		if (echo offline > "$block"/state) 2> /dev/null; then
-			taken+=("$block")
+			taken[$block]=$how
 		fi
 	done
 	cycles=$((cycles + ${#taken[@]}))
