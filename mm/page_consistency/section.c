@@ -17,6 +17,7 @@
 #include <linux/memblock.h>
 #include <linux/minmax.h>
 #include <linux/mmzone.h>
+#include <linux/mutex.h>
 #include <linux/nodemask.h>
 #include <linux/printk.h>
 #include <linux/string.h>
@@ -24,6 +25,7 @@
 #include "section.h"
 
 struct pc_store pc_store __ro_after_init;
+DEFINE_MUTEX(pc_store_mutex);
 
 /* Several small arrays share a page, large ones are chunks of their own. */
 #define PC_CHUNK_BYTES	max(PC_ARRAY_BYTES, PAGE_SIZE)

@@ -3,6 +3,7 @@
 #define _MM_PAGE_CONSISTENCY_SECTION_H
 
 #include <linux/mm.h>
+#include <linux/mutex.h>
 #include <linux/types.h>
 
 #include "report.h"
@@ -28,6 +29,7 @@ struct pc_store {
 };
 
 extern struct pc_store pc_store;
+extern struct mutex pc_store_mutex; /* guards changes of the table; taken inside cpus_read_lock() */
 
 /* The two words of a pair are in frames whose numbers differ by this or more. */
 #define PC_MIN_DISTANCE_PAGES	2UL
