@@ -45,6 +45,9 @@ TITLES = {
         "The block's own description does not say what a block on this free list has to say.",
     "free list corrupt":
         "A pointer of a list of free pages leads somewhere that does not lead back.",
+    "checker not reached":
+        "A page went out or in and the record did not change: the checker is switched off, or the "
+        "allocator passes it by.",
 }
 
 _EVENTS = {

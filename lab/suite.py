@@ -24,11 +24,12 @@ from dataclasses import dataclass, field
 from lab import build, cases, packages
 from lab.common import ROOT, LabError, say, show
 
-MODULES = ("unit", "series", "off", "silent", "hotplug", "panicking", "report_mode", "flips",
-           "ramoops", "docs")
+MODULES = ("unit", "series", "off", "silent", "hotplug", "scrub", "panicking", "report_mode",
+           "flips", "ramoops", "docs")
 BUILDS = ("uml", "x86", "x86-off", "base:x86", "x86-debug")
 # These only wait for guests, which are idle on one CPU for half of their time.
-SIDE_BY_SIDE = {"silent", "hotplug", "panicking", "report_mode", "flips", "ramoops", "docs"}
+SIDE_BY_SIDE = {"silent", "hotplug", "scrub", "panicking", "report_mode", "flips", "ramoops",
+                "docs"}
 WORKERS = int(os.environ.get("GUESTS", 2))
 SIGN_OF_LIFE = 20		# seconds
 SKIPS = ROOT / "lab" / "skips.json"

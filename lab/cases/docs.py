@@ -23,6 +23,7 @@ from lab.cases import Failure, case
 from lab.common import LabError, say
 from lab.flips import ORDER, SYSFS, Stage, poke_module
 from lab.qemu import Guest, play
+from lab.record import KERNEL_MAP
 from lab.splat import STAMP
 
 PANIC = r"Kernel panic - not syncing: page_consistency: "
@@ -139,6 +140,13 @@ def verify(stage):
     stage.guest.must(f"echo 1 > {SYSFS}/verify")
 
 
+def not_reached(stage):
+    """The counter of the static key is what says that the checker is on."""
+    key = stage.guest.kernel.address("page_consistency_enabled") - KERNEL_MAP
+    stage.guest.memory.write32(key, 0)
+    verify(stage)
+
+
 def verified(stage):
     """What the files in sysfs hold afterwards; the one sample that is not from the console."""
     verify(stage)
@@ -160,6 +168,7 @@ CAUSES = {
     "misaligned": functools.partial(bad_head, 6),
     "bad-block": functools.partial(bad_page, "private", 1),
     "bad-link": functools.partial(bad_page, "buddy_list", 14),
+    "not-reached": not_reached,
 }
 BOOTS = {		# what the kernel says without being harmed: (append, nodes, panics)
     "boot": ("page_consistency=on", 1, False),

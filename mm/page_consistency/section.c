@@ -17,6 +17,7 @@
 #include <linux/memblock.h>
 #include <linux/minmax.h>
 #include <linux/mmzone.h>
+#include <linux/mutex.h>
 #include <linux/nodemask.h>
 #include <linux/printk.h>
 #include <linux/string.h>
