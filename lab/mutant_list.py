@@ -499,3 +499,18 @@ mutant("cancellation-not-noticed", BOOT, "hotplug:online refused by a notifier a
     HOTPLUG,
     "	case MEM_CANCEL_ONLINE:\n",
     ""))
+
+# --- per-CPU lists ---------------------------------------------------------------------
+
+PCP = "page_consistency_pcp."
+
+mutant("link-of-a-per-cpu-list-not-followed-back", UML, PCP + "flipped_bit_of_a_link_is_reported", (
+    CORE,
+    "	if (unlikely(!pc_is_pcp_link(prev, list) || prev->next != &page->pcp_list))\n",
+    "	if (unlikely(!pc_is_pcp_link(prev, list)))\n"))
+
+mutant("page-in-use-leaves-a-per-cpu-list", UML, PCP + "listed_page_in_use_is_reported", (
+    CORE,
+    "		return pc_bad_pcp(PC_LEAVE_PCP, PC_LISTED_OUTSIDE, page, order, pfn, &fault, NULL,\n"
+    "				  _RET_IP_);\n",
+    "		return;\n"))
