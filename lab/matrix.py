@@ -13,6 +13,7 @@ import fnmatch
 import os
 import re
 import time
+import traceback
 from dataclasses import dataclass, field
 
 from lab import build, kconfig, machines, packages, qemu, suite, tap, userspace
@@ -181,6 +182,9 @@ def attempt(name):
     except (Failure, LabError) as failure:
         row.why = str(failure)
         say(row.why)
+    except Exception as error:		# pylint: disable=broad-except
+        row.why = f"the lab itself failed: {error!r}"
+        say(traceback.format_exc())
     row.seconds = time.monotonic() - begun
     return row
 

@@ -53,6 +53,11 @@ class Matrix(unittest.TestCase):
         self.assertEqual((row.built, row.booted), ("no", "-"))
         self.assertIn("no compiler", matrix.table([row]))
 
+    def test_what_the_lab_does_wrong_is_a_failure_too(self):
+        row = self.attempt(error=KeyError("pgfree"))
+        self.assertFalse(row.good)
+        self.assertIn("pgfree", matrix.table([row]))
+
     def test_not_booted(self):
         row = self.attempt(outcomes=(False,), reached=False, console="Linux version 7.2\n")
         self.assertFalse(row.good)
