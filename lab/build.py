@@ -227,6 +227,17 @@ def objects(name, base, paths, src=None, settings=()):
     return {path: out / path for path in paths}
 
 
+def tree_modules(kernel):
+    """Build the modules that the kernel's configuration asks for: {name: path}."""
+    config = kconfig.find(kernel.name)
+    suffix = "-base" if kernel.base else ""
+    with locked(f"out-{kernel.out.name}{suffix}"):
+        _run_make(_make(config, source(kernel.base), kernel.out, "modules"),
+                  f"modules-{kernel.name}{suffix}.log", f"modules of {kernel.name}{suffix}")
+    order = (kernel.out / "modules.order").read_text().split()
+    return {Path(name).stem: kernel.out / Path(name).with_suffix(".ko") for name in order}
+
+
 def module(kernel, name):
     """Build lab/modules/NAME.c for a kernel; returns the .ko file."""
     config, folder = kconfig.find(kernel.name), kernel.out / "lab-modules" / name

@@ -30,6 +30,11 @@ GROUPS = {
         "busybox-static": ["/usr/share/doc/busybox-static/copyright"],
         "gcc": ["gcc"], "cpio": ["cpio"],
     },
+    "selftests": {
+        "libcap-dev": ["/usr/include/sys/capability.h"],
+        "libnuma-dev": ["/usr/include/numa.h"],
+        "liburing-dev": ["/usr/include/liburing.h"],
+    },
     "run": {"stress-ng": ["stress-ng"]},
     "check": {
         "sparse": ["sparse"], "coccinelle": ["spatch"],

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the kernel's own selftests have for the checker, in a guest: LKDTM's triggers through
+the lkdtm selftests, and our own below tools/testing/selftests/mm.
+"""
+
+import re
+
+from lab import build, qemu, reports, selftests, tap
+from lab.cases import Failure, case
+from lab.cases.witness import agrees, check, meminfo, number, verify
+from lab.common import LabError
+from lab.qemu import Guest, GuestPanic
+from lab.selftests import PLACE
+from lab.snapshot import Snapshot
+from lab.splat import Allow
+
+DIRECT = "/sys/kernel/debug/provoke-crash/DIRECT"
+PREFIX = "PAGE_"
+SKIPPED = 4			# kselftest's status
+ALLOW = [Allow(kind, ".", "a report that a trigger has caused")
+         for kind in ("checker", "trace", "bad-page")]
+# A leak of the four pages of each would be 8 MiB.
+ROUNDS, NOISE = 500, 3 << 10
+SLOW = {"PAGE_RECORD_PAIR"}		# compares all memory, each time
+
+
+def triggers():
+    """{trigger: the report it must cause}, from the selftest's list; none may be skipped."""
+    found = {}
+    for line in (selftests.source() / "lkdtm" / "tests.txt").read_text().splitlines():
+        name, _, said = line.partition(" ")
+        if name.lstrip("#").startswith(PREFIX):
+            found[name] = said.removeprefix(reports.PREFIX)
+    if set(found.values()) != set(reports.TITLES):
+        raise Failure("tests.txt and the kinds of violations differ: "
+                      f"{sorted(set(found.values()) ^ set(reports.TITLES))}")
+    return found
+
+
+def play(note, drive, policy, *, name="selftests", **machine):
+    """Boot, let drive(guest, part) report its results by part(name, outcome, reason)."""
+    parts = []
+
+    def whole_drive(guest):
+        parts.clear()		# of an attempt that TCG has spoilt
+        selftests.mount(guest)
+        drive(guest, lambda *facts: parts.append(facts))
+
+    outcome = qemu.play(
+        lambda: Guest(build.built("x86"), f"page_consistency={policy}", host_root=True,
+                      name=name, quiet=True, extra=selftests.share(), **machine),
+        whole_drive)
+    for facts in parts:
+        note.part(*facts)
+    if not outcome.good:
+        raise Failure(str(outcome))
+
+
+def verdict(wrong):
+    """Outcome and reason of a part."""
+    return ("fail", wrong) if wrong else ("pass", "")
+
+
+# --- LKDTM --------------------------------------------------------------------
+
+def known_to_lkdtm(guest):
+    """The list of the selftest and that of the kernel are the same."""
+    there = {name for name in guest.must(f"cat {DIRECT}").split() if name.startswith(PREFIX)}
+    check(there == set(triggers()), f"only in one of tests.txt and {DIRECT}: "
+                                    f"{sorted(there ^ set(triggers()))}")
+
+
+def run_lkdtm(guest, trigger):
+    """The selftest of one trigger, as make install would leave it: (status, output)."""
+    return guest.sh(f"mkdir -p /tmp/lkdtm && cd /tmp/lkdtm && cp {PLACE}/lkdtm/tests.txt . && "
+                    f"install -m 0744 {PLACE}/lkdtm/run.sh {trigger}.sh && ./{trigger}.sh", 60)
+
+
+def _reported(guest, trigger):
+    """Run one; returns what is wrong, or nothing."""
+    before = number(guest, "violations")
+    status, text = run_lkdtm(guest, trigger)
+    if status:
+        return f"status {status}\n{text}"
+    if number(guest, "violations") != before + 1:
+        return f"{number(guest, 'violations') - before} violations were counted instead of one"
+    if verify(guest)[3]:
+        return "the record is not sound afterwards"
+    return ""
+
+
+def _leaks(guest, trigger):
+    """Does memory go with each? Returns how many KiB went with all."""
+    def free():
+        guest.must("sync; echo 3 > /proc/sys/vm/drop_caches; echo 1 > /proc/sys/vm/compact_memory")
+        return meminfo(guest, "MemFree")
+    before = free()
+    guest.must(f"for i in $(seq {ROUNDS}); do echo {trigger} > {DIRECT}; done", 120)
+    return before - free()
+
+
+@case(["x86"], "LKDTM: each trigger is reported, page_consistency=report")
+def reported(note):
+    """And the machine is as healthy afterwards as it was before."""
+    def drive(guest, part):
+        known_to_lkdtm(guest)
+        for trigger in triggers():
+            part(trigger, *verdict(_reported(guest, trigger)))
+        # The console is slow, and all has been said once.
+        guest.must("dmesg -n 1")
+        for trigger in sorted(triggers().keys() - SLOW):
+            lost = _leaks(guest, trigger)
+            part(f"{trigger}, {ROUNDS} times",
+                 *verdict(lost > NOISE and f"{lost} KiB are gone"))
+        check(verify(guest)[3] == 0, "the record is not sound afterwards")
+    play(note, drive, "report", name="lkdtm", allow=ALLOW, memory="1G")
+
+
+@case(["x86"], "LKDTM: each trigger is skipped when the checker is off")
+def skipped(note):
+    def drive(guest, part):
+        for trigger in triggers():
+            status, text = run_lkdtm(guest, trigger)
+            good = status == SKIPPED and "XFAIL: booted without page_consistency=" in text
+            part(trigger, *verdict("" if good else f"status {status}, must be {SKIPPED}\n{text}"))
+    play(note, drive, "off", name="lkdtm-off")
+
+
+def _panics(guest, snapshot, trigger, title):
+    """Pull one; returns what is wrong, or nothing."""
+    snapshot.restore()
+    try:
+        guest.sh(f"echo {trigger} > {DIRECT}", 20)
+        return "the machine goes on"
+    except GuestPanic:
+        guest.wait_for(lambda: "---[ end Kernel panic" in snapshot.said(), 10,
+                       "the end of the panic", True)
+    found = reports.parse(snapshot.said())
+    if not found:
+        return f"a panic without a report\n{snapshot.said()}"
+    if found.violation != title or not found.whole or not found.essence.startswith(title + ": "):
+        return f"reported was '{found.violation}', the panic says '{found.essence}'"
+    return ""
+
+
+@case(["x86"], "LKDTM: each trigger panics, page_consistency=on")
+def panicking(note):
+    with Guest(build.built("x86"), "page_consistency=on panic=0", smp=2, memory="512M",
+               name="lkdtm-on", quiet=True) as guest:
+        guest.wait_ready()
+        snapshot = Snapshot(guest)
+        for trigger, title in triggers().items():
+            try:
+                wrong = _panics(guest, snapshot, trigger, title)
+            except LabError as error:
+                wrong = str(error)
+            note.part(trigger, *verdict(wrong))
+
+
+# --- selftests/mm ---------------------------------------------------------------
+
+def ktap(guest, part, test, seconds=120):
+    """Run a test that prints KTAP; its results become parts."""
+    status, text = guest.sh(f"cd /tmp && {PLACE}/{test}", seconds)
+    results = tap.parse(text)
+    for name, one in results.leaves():
+        wrong = one.outcome != tap.PASS and "\n".join([one.outcome, one.reason, *one.log[-12:]])
+        part(name, *verdict(wrong))
+    check(not results.problems, "\n".join([*results.problems, text]))
+    check(bool(status) != results.good, f"status {status}, but {results}\n{text}")
+
+
+def sysfs(policy):
+    @case(["x86"], f"mm/page_consistency.sh, page_consistency={policy}")
+    def run(note):
+        def drive(guest, part):
+            ktap(guest, part, "mm/page_consistency.sh")
+            if policy != "off":
+                agrees(guest, note, policy)
+        play(note, drive, policy, smp=2)
+
+
+for _policy in ("on", "report", "off"):
+    sysfs(_policy)
+
+
+@case(["x86"], "mm/page_consistency_hotplug.sh")
+def hotplug(note):
+    """With memory blocks that can go offline; without, it says that there are none."""
+    def drive(guest, part):
+        test = "mm/page_consistency_hotplug.sh"
+        if guest.kernel.has("CONFIG_MEMORY_HOTREMOVE"):
+            ktap(guest, part, f"{test} 10 4", 300)
+        else:
+            status, text = guest.sh(f"{PLACE}/{test}")
+            check(status == SKIPPED and "# SKIP no memory blocks" in text,
+                  f"status {status}, must be {SKIPPED}\n{text}")
+            note("skipped, as it has to: the kernel has no memory blocks")
+        agrees(guest, note)
+    play(note, drive, "on", smp=2, memory="1G")
+
+
+@case(["x86"], "mm/ksft_page_consistency.sh")
+def as_kselftest(note):
+    """Through run_vmtests.sh, as kselftest's runner calls it."""
+    def drive(guest, part):
+        text = guest.must(f"cd {PLACE}/mm && ./ksft_page_consistency.sh || [ $? = 4 ]", 300)
+        found = re.findall(r"^(ok|not ok) \d+ (\S+)", text, re.M)
+        check(found == [("ok", "page_consistency.sh"), ("ok", "page_consistency_hotplug.sh")],
+              f"it ran {found}\n{text}")
+        agrees(guest, note, "report")
+    play(note, drive, "report", smp=2, memory="1G")
