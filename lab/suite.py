@@ -25,10 +25,10 @@ from lab import build, cases, packages
 from lab.common import ROOT, LabError, say, show
 
 MODULES = ("unit", "series", "off", "silent", "panicking", "report_mode", "flips", "ramoops",
-           "docs")
-BUILDS = ("uml", "x86", "x86-off", "base:x86", "x86-debug")
+           "gdb", "docs")
+BUILDS = ("uml", "x86", "x86-off", "base:x86", "x86-debug", "x86-gdb")
 # These only wait for guests, which are idle on one CPU for half of their time.
-SIDE_BY_SIDE = {"silent", "panicking", "report_mode", "flips", "ramoops", "docs"}
+SIDE_BY_SIDE = {"silent", "panicking", "report_mode", "flips", "ramoops", "gdb", "docs"}
 WORKERS = int(os.environ.get("GUESTS", 2))
 SIGN_OF_LIFE = 20		# seconds
 SKIPS = ROOT / "lab" / "skips.json"
