@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab import child, kconfig, machines, packages
@@ -254,6 +254,23 @@ def module(kernel, name):
             _run_make(_make(config, src, kernel.out, *goals), f"module-{name}-{kernel.name}.log",
                       f"module {name} for {kernel.name}", small=True)
     return folder / f"{name}.ko"
+
+
+def compressed(kernel):
+    """The same kernel as a bzImage: only its decompressor turns 5-level page tables on."""
+    with locked(f"out-{kernel.out.name}{'-base' if kernel.base else ''}"):
+        _run_make(_make(kconfig.find(kernel.name), (kernel.out / "source").resolve(),
+                        kernel.out, "bzImage"),
+                  f"bzimage-{kernel.name}.log", f"bzImage of {kernel.name}", small=True)
+    return replace(kernel, image=kernel.out / "arch/x86/boot/bzImage")
+
+
+def gdb_scripts(kernel):
+    """Put the tree's commands for gdb beside vmlinux, where gdb looks for them."""
+    with locked(f"out-{kernel.out.name}{'-base' if kernel.base else ''}"):
+        _run_make(_make(kconfig.find(kernel.name), (kernel.out / "source").resolve(),
+                        kernel.out, "scripts_gdb"),
+                  f"gdb-{kernel.name}.log", f"gdb commands of {kernel.name}", small=True)
 
 
 def main(argv):

@@ -189,6 +189,10 @@ class Record:
         return Root(self.physical(roots) + offset, self.physical(inverted) + offset,
                     self.read(roots + offset), self.read(inverted + offset))
 
+    def room(self):
+        """How many sections the table has room for."""
+        return self._variable("pc_store", 2)
+
     def entry(self, pfn):
         """The table's entry of the PFN's section, as it is."""
         section = self.section(pfn)
