@@ -5,7 +5,7 @@
 #   CORRUPT=  what the demonstration corrupts        KSRC=     kernel source to use
 #   FORCE=1   throw away edits in build/linux        JOBS=     parallel jobs
 
-COMMANDS := run test tree refresh series kernel boot check bench mutants campaign clean
+COMMANDS := run test test-long tree refresh series kernel boot check bench mutants campaign clean
 
 # Variables given on make's command line reach the lab through the environment; an empty one
 # means the same as none.

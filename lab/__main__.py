@@ -14,6 +14,7 @@ from lab.common import LabError, say
 COMMANDS = {
     "run": ("demo", "main", "from a bare machine to the demonstration: a panic report, explained"),
     "test": ("suite", "main", "KUnit, boot, panic and series tests; ends with N passed, N failed"),
+    "test-long": ("suite", "long_main", "what is too long for test: soak, kernel selftests, ..."),
     "tree": ("tree", "main", "build/linux: kernel plus series, one commit each (KSRC=, FORCE=1)"),
     "refresh": ("tree", "refresh_main", "edits and commits of build/linux to overlay and patches"),
     "series": ("series", "main", "build/series: the mails for git am, signed off by you"),

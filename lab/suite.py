@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""make test: all cases of lab/cases, as TAP; the last line is 'N passed, N failed'.
+"""make test, make test-long: the cases of lab/cases, as TAP; the last line is 'N passed, N failed'.
 
 	make test ONLY='silent:*,off:*'		LIST=1 lists, as does: python3 -m lab test 'silent:*'
+
+make test is what every change must pass; what takes too long for that is in make test-long.
 
 A case with parts (each KUnit test, each unit test is one) has them as subtests, and they
 are what is counted: a case that is good but for its parts does not count beside them.
@@ -26,6 +28,8 @@ from lab.common import ROOT, LabError, say, show
 
 MODULES = ("unit", "series", "off", "silent", "panicking", "report_mode", "flips", "ramoops",
            "docs")
+# make test-long: what takes minutes for each case.
+LONG_MODULES = ()
 BUILDS = ("uml", "x86", "x86-off", "base:x86", "x86-debug")
 # These only wait for guests, which are idle on one CPU for half of their time.
 SIDE_BY_SIDE = {"silent", "panicking", "report_mode", "flips", "ramoops", "docs"}
@@ -324,14 +328,13 @@ def perform(chosen, out):
         sys.stdout = before
 
 
-def main(argv):
+def _main(argv, modules):
     words = [w for w in argv if "=" not in w]
     named = {**os.environ, **dict(w.split("=", 1) for w in argv if "=" in w)}
     globs = [g.strip() for g in [*words, *named.get("ONLY", "").split(",")] if g.strip()]
     packages.need("build")
     packages.need("boot")
-    found = load()
-    chosen = choose(found, globs)
+    chosen = choose(load(modules), globs)
     if named.get("LIST", "") not in ("", "0"):
         for case in chosen:
             say(title(case))
@@ -339,3 +342,11 @@ def main(argv):
     if not chosen:
         say(f"# no case matches {' '.join(globs)}; LIST=1 lists them")
     return perform(chosen, sys.stdout)
+
+
+def main(argv):
+    return _main(argv, MODULES)
+
+
+def long_main(argv):
+    return _main(argv, LONG_MODULES)

@@ -177,7 +177,16 @@ class Choosing(unittest.TestCase):
     def test_every_module_of_cases_is_on_the_list(self):
         there = {path.stem for path in Path(cases.__file__).parent.glob("*.py")
                  if "@case(" in path.read_text()}
-        self.assertEqual(there - {"__init__"}, set(suite.MODULES))
+        listed = [*suite.MODULES, *suite.LONG_MODULES]
+        self.assertEqual(there - {"__init__"}, set(listed))
+        self.assertEqual(len(listed), len(set(listed)))
+
+    def test_long_modules_are_what_test_long_runs(self):
+        with mock.patch.object(suite, "LONG_MODULES", ["made_up_module"]), \
+                mock.patch.object(suite.packages, "need"), \
+                mock.patch.object(suite, "perform", return_value=1) as ran:
+            self.assertEqual(suite.long_main([]), 1)
+        self.assertEqual([c.group for c in ran.call_args[0][0]], ["made_up_module"])
 
 
 class Voices(unittest.TestCase):
