@@ -26,13 +26,13 @@ from dataclasses import dataclass, field
 from lab import build, cases, packages
 from lab.common import ROOT, LabError, say, show
 
-MODULES = ("unit", "series", "off", "silent", "panicking", "report_mode", "flips", "ramoops",
-           "docs")
+MODULES = ("unit", "series", "off", "silent", "paths", "panicking", "report_mode", "flips",
+           "ramoops", "docs")
 # make test-long: what takes minutes for each case.
-LONG_MODULES = ()
+LONG_MODULES = ("long",)
 BUILDS = ("uml", "x86", "x86-off", "base:x86", "x86-debug")
 # These only wait for guests, which are idle on one CPU for half of their time.
-SIDE_BY_SIDE = {"silent", "panicking", "report_mode", "flips", "ramoops", "docs"}
+SIDE_BY_SIDE = {"silent", "paths", "panicking", "report_mode", "flips", "ramoops", "docs"}
 WORKERS = int(os.environ.get("GUESTS", 2))
 SIGN_OF_LIFE = 20		# seconds
 SKIPS = ROOT / "lab" / "skips.json"
