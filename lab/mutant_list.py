@@ -345,3 +345,13 @@ mutant("report-does-not-panic", BOOT, "panicking:page_handed_out_twice", (
     REPORT,
     "	if (pc_policy == PC_POLICY_PANIC)\n		pc_stop(report);\n",
     ""))
+
+mutant("poisoned-page-recorded-as-free", BOOT, "paths:poisoned page*", (
+    ALLOC,
+    "	if (unlikely(PageHWPoison(page)) && !order) {\n",
+    "	if (unlikely(PageHWPoison(page)) && !order && page_consistency_free(page, order)) {\n"))
+
+mutant("page-put-back-although-refused", BOOT, "paths:mistakes*", (
+    ALLOC,
+    "		if (!page_consistency_free(page, 0))\n			return false;\n",
+    "		page_consistency_free(page, 0);\n"))
