@@ -238,19 +238,24 @@ def tree_modules(kernel):
     return {Path(name).stem: kernel.out / Path(name).with_suffix(".ko") for name in order}
 
 
-def module(kernel, name):
-    """Build lab/modules/NAME.c for a kernel; returns the .ko file."""
+def module(kernel, name, symbols=()):
+    """Build lab/modules/NAME.c for a kernel; returns the .ko file.
+
+    symbols are those that the kernel does not export: the module is linked to their addresses.
+    """
     config, folder = kconfig.find(kernel.name), kernel.out / "lab-modules" / name
-    source_file = MODULES / f"{name}.c"
     folder.mkdir(parents=True, exist_ok=True)
+    linked = " ".join(f"--defsym={symbol}={kernel.address(symbol):#x}" for symbol in symbols)
     with locked(f"out-{kernel.out.name}{'-base' if kernel.base else ''}"):
-        if not (folder / f"{name}.c").exists() \
-                or (folder / f"{name}.c").read_bytes() != source_file.read_bytes():
-            shutil.copyfile(source_file, folder / f"{name}.c")
-        (folder / "Kbuild").write_text(f"obj-m := {name}.o\n")
+        for path in [MODULES / f"{name}.c", *MODULES.glob("*.h")]:
+            copy = folder / path.name
+            if not copy.exists() or copy.read_bytes() != path.read_bytes():
+                shutil.copyfile(path, copy)
+        (folder / "Kbuild").write_text(f"obj-m := {name}.o\nccflags-y := -I$(srctree)/mm\n")
         src = TREE if not kernel.base else BUILD / "base" / "linux"
         # Unresolved symbols are looked up when it is loaded: only vmlinux was built.
-        for goals in (["modules_prepare"], [f"M={folder}", "KBUILD_MODPOST_WARN=1", "modules"]):
+        for goals in (["modules_prepare"], [f"M={folder}", "KBUILD_MODPOST_WARN=1",
+                                            f"LDFLAGS_MODULE={linked}", "modules"]):
             _run_make(_make(config, src, kernel.out, *goals), f"module-{name}-{kernel.name}.log",
                       f"module {name} for {kernel.name}", small=True)
     return folder / f"{name}.ko"

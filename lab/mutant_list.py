@@ -514,3 +514,13 @@ mutant("page-in-use-leaves-a-per-cpu-list", UML, PCP + "listed_page_in_use_is_re
     "		return pc_bad_pcp(PC_LEAVE_PCP, PC_LISTED_OUTSIDE, page, order, pfn, &fault, NULL,\n"
     "				  _RET_IP_);\n",
     "		return;\n"))
+
+mutant("poisoned-page-recorded-as-free", BOOT, "paths:poisoned page*", (
+    ALLOC,
+    "	if (unlikely(PageHWPoison(page)) && !order) {\n",
+    "	if (unlikely(PageHWPoison(page)) && !order && page_consistency_free(page, order)) {\n"))
+
+mutant("page-put-back-although-refused", BOOT, "paths:mistakes*", (
+    ALLOC,
+    "		if (!page_consistency_free(page, 0))\n			return false;\n",
+    "		page_consistency_free(page, 0);\n"))
