@@ -313,8 +313,8 @@ def say_scrub(records, audited):
         each = (large["scrub_ns"] - small["scrub_ns"]) / (large["gib"] - small["gib"])
         yield f"by the difference of the sizes: {each:.0f} instructions for each GiB, mostly free"
     if audited:
-        yield (f"audit: {audited['ns']} instructions for {audited['blocks']} more free blocks of one "
-               f"page, {audited['per_100000']} for each 10^5")
+        yield (f"audit: {audited['ns']} instructions for {audited['blocks']} more free blocks of "
+               f"one page, {audited['per_100000']} for each 10^5")
 
 
 def say_native(native):

@@ -325,10 +325,11 @@ mutant("audit-without-the-block-behind", UML,
            "	pc_audit_neighbour(page->buddy_list.prev, zone, order, result);\n",
            ""))
 
-mutant("audit-of-one-end-of-a-list", UML, "page_consistency_scrub.flipped_link_of_a_head_is_found", (
-    AUDIT,
-    "	if (!pc_is_link(prev, zone, order) || prev->next != head)\n",
-    "	if (0)\n"))
+mutant("audit-of-one-end-of-a-list", UML,
+       "page_consistency_scrub.flipped_link_of_a_head_is_found", (
+           AUDIT,
+           "	if (!pc_is_link(prev, zone, order) || prev->next != head)\n",
+           "	if (0)\n"))
 
 mutant("head-does-not-prove-its-block", UML,
        "page_consistency_scrub.first_block_that_looks_used_is_found_by_the_head", (
@@ -342,10 +343,11 @@ mutant("order-of-a-damaged-block-believed", UML,
            "		     page_private(page) != order))\n",
            "		     0))\n"))
 
-mutant("cpu-list-entry-not-looked-up", UML, "page_consistency_scrub.page_in_use_on_a_cpu_list_is_found", (
-    AUDIT,
-    "		if (!dual_bitmap_is_clear(&map, pc_section_bit(pfn), order, &bad.words)) {\n",
-    "		if (!dual_bitmap_is_clear(&map, pc_section_bit(pfn), 0, &bad.words)) {\n"))
+mutant("cpu-list-entry-not-looked-up", UML,
+       "page_consistency_scrub.page_in_use_on_a_cpu_list_is_found", (
+           AUDIT,
+           "		if (!dual_bitmap_is_clear(&map, pc_section_bit(pfn), order, &bad.words)) {\n",
+           "		if (!dual_bitmap_is_clear(&map, pc_section_bit(pfn), 0, &bad.words)) {\n"))
 
 mutant("cpu-list-not-followed-back", UML,
        "page_consistency_scrub.flipped_link_of_a_cpu_list_is_found", (
