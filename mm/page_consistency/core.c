@@ -434,6 +434,29 @@ void __page_consistency_unfree(struct page *page, unsigned int order)
 	__page_consistency_alloc(page, order);
 }
 
+/*
+ * A link may lead nowhere because the table is damaged on the way to what it leads to.
+ * Then it is the table that is wrong, and not the list.
+ */
+static bool pc_blame_table(struct pc_report *report)
+{
+	const struct page *page = list_entry((struct list_head *)report->link, struct page,
+					     buddy_list);
+	struct pc_report way = *report;
+	struct dual_bitmap map;
+
+	if (!report->link || !pc_is_page(page, &way.pfn) ||
+	    pc_lookup(pc_section_nr(way.pfn), &map))
+		return false;
+	way.violation = pc_store_failure(&pc_store, pc_section_nr(way.pfn), &way);
+	if (way.violation == PC_BAD_POINTER)
+		return false;
+	way.page = NULL;
+	way.link = NULL;
+	*report = way;
+	return true;
+}
+
 /**
  * pc_report_block - report what is wrong with a block on a free list
  * @event: when it was noticed
@@ -454,6 +477,8 @@ noinline void pc_report_block(enum pc_event event, const struct page *page,
 		.zone = zone, .link = bad->link, .caller = caller,
 	};
 
+	if (pc_blame_table(&report))
+		return pc_report(&report);
 	pc_is_page(page, &report.pfn);
 	report.section = pc_section_nr(report.pfn);
 	pc_conclude(&report, bad->has_words ? &bad->words : NULL);
@@ -472,11 +497,12 @@ noinline void pc_report_block(enum pc_event event, const struct page *page,
 noinline void pc_report_head(enum pc_event event, const struct zone *zone, unsigned int order,
 			     const void *link, unsigned long caller)
 {
-	const struct pc_report report = {
+	struct pc_report report = {
 		.event = event, .violation = PC_BAD_LINK, .order = order, .zone = zone,
 		.link = link, .caller = caller,
 	};
 
+	pc_blame_table(&report);
 	pc_report(&report);
 }
 
@@ -553,7 +579,7 @@ static noinline void pc_bad_pcp(enum pc_event event, enum pc_violation violation
 		.section = pc_section_nr(pfn), .link = link, .caller = caller,
 	};
 
-	if (page)
+	if (!pc_blame_table(&report) && page)
 		pc_conclude(&report, fault);
 	else
 		pc_report(&report);

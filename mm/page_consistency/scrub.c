@@ -328,6 +328,25 @@ void pc_prove_alive(struct pc_verified *result)
 	}
 }
 
+static int pc_verify_all(struct pc_verified *result)
+{
+	unsigned long section;
+
+	for_each_pc_section(section) {
+		pc_compare_section(section, result);
+		if (fatal_signal_pending(current))
+			return -EINTR;
+	}
+	for_each_pc_section(section) {
+		pc_audit_section(section, result);
+		if (fatal_signal_pending(current))
+			return -EINTR;
+	}
+	pc_audit_zones(result);
+	pc_prove_alive(result);
+	return 0;
+}
+
 /**
  * pc_verify - compare all there is to compare, at once
  * @result: what was covered and found; also filled in if interrupted
@@ -341,21 +360,10 @@ void pc_prove_alive(struct pc_verified *result)
 int pc_verify(struct pc_verified *result)
 {
 	u64 start = ktime_get_ns();
-	unsigned long section;
-	int error = 0;
+	int error;
 
 	*result = (struct pc_verified) { };
-	for (section = pc_next_section(0); section < pc_store.nr_sections && !error;
-	     section = pc_next_section(section + 1)) {
-		pc_compare_section(section, result);
-		pc_audit_section(section, result);
-		if (fatal_signal_pending(current))
-			error = -EINTR;
-	}
-	if (!error) {
-		pc_audit_zones(result);
-		pc_prove_alive(result);
-	}
+	error = pc_verify_all(result);
 	result->ns = ktime_get_ns() - start;
 	return error;
 }
@@ -464,8 +472,7 @@ static bool pc_scrub_sections(struct pc_pass *pass, struct pc_verified *result)
 {
 	unsigned long section;
 
-	for (section = pc_next_section(0); section < pc_store.nr_sections;
-	     section = pc_next_section(section + 1)) {
+	for_each_pc_section(section) {
 		pc_scrub_turn_begin();
 		pc_compare_section(section, result);
 		pc_audit_section(section, result);
