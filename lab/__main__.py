@@ -21,6 +21,7 @@ COMMANDS = {
     "kernel": ("build", "main", "build one kernel configuration (CONFIG=name)"),
     "boot": ("boot", "main", "boot one configuration with a shell (CONFIG=name APPEND='...')"),
     "check": ("check", "main", "checkpatch, sparse, W=1, documentation; every commit builds"),
+    "matrix": ("matrix", "main", "other architectures and kinds of kernel, each booted with KUnit"),
     "bench": ("bench", "main", "the measurements, against the unpatched kernel and the peers"),
     "mutants": ("mutants", "main", "one-line breakages that must each turn a named test red"),
     "campaign": ("campaign", "main", "fault injection from outside, every outcome classified"),

@@ -5,7 +5,7 @@ import os
 import subprocess
 import time
 
-from lab import child
+from lab import child, machines
 from lab.common import BUILD, LOGS, say, show
 
 ANSWER = BUILD / "accel"
@@ -21,8 +21,10 @@ def scale(accelerator):
 def choose(kernel):
     """'kvm' where a guest was seen to boot with it, else 'tcg'; asked once."""
     wish = os.environ.get("LAB_ACCEL")
-    if wish in FACTORS:
+    if wish in FACTORS and machines.of(kernel.arch).native:
         return wish
+    if not machines.of(kernel.arch).native:
+        return "tcg"
     if not ANSWER.exists():
         answer, why = _probe(kernel)
         say(f"accelerator: {answer} ({why})" + ("" if answer == "kvm" else
@@ -40,7 +42,7 @@ def _probe(kernel):
     console = LOGS / "accel-probe.log"
     console.parent.mkdir(parents=True, exist_ok=True)
     console.write_text("")
-    argv = ["qemu-system-x86_64", "-nodefaults", "-display", "none", "-accel", "kvm",
+    argv = [machines.of(kernel.arch).qemu, "-nodefaults", "-display", "none", "-accel", "kvm",
             "-m", "256M", "-kernel", kernel.image, "-no-reboot", "-serial", f"file:{console}",
             "-append", "console=ttyS0 panic=-1"]
     with child.running(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as qemu:

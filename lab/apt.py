@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Two ways to ask apt for one package: as the machine is configured, and by a
-private root with newer suites of the same mirror. Neither changes the system."""
+"""Ways to ask apt for one package: as the machine is configured, and by a private root, for
+newer suites of the same mirror or for another architecture. None changes the system."""
 
 import os
 import re
@@ -77,17 +77,23 @@ class Private(System):
                 "-o", f"APT::Architectures={self.architecture}",
                 "-o", "APT::Get::List-Cleanup=false"]
 
+    def suites(self):
+        return SUITES
+
+    def native(self):
+        return run(["dpkg", "--print-architecture"], quiet=True).strip()
+
     def ready(self):
         super().ready()
         if self.updated:
             return
         site, keyring = mirror()
-        self.architecture = run(["dpkg", "--print-architecture"], quiet=True).strip()
+        self.architecture = self.native()
         for sub in ("lists/partial", "cache/archives/partial"):
             (self.base / sub).mkdir(parents=True, exist_ok=True)
         signed = f"[signed-by={keyring}] " if keyring else ""
         (self.base / "sources.list").write_text(
-            "".join(f"deb {signed}{site} {suite} main\n" for suite in SUITES))
+            "".join(f"deb {signed}{site} {suite} main\n" for suite in self.suites()))
         # A mirror without one of the suites makes this fail although the others are there:
         # what counts is whether the package is known afterwards.
         done = run(["apt-get", *self.options(), "update"], check=False)
@@ -97,6 +103,30 @@ class Private(System):
             raise LabError("the mirror gave no package lists (no network?)"
                            + (f": {reason[0]}" if reason else ""))
         self.updated = True
+
+
+class Foreign(Private):
+    """The suites that this machine is configured for, for another architecture."""
+
+    def __init__(self, base, architecture):
+        super().__init__(base)
+        self.architecture = architecture
+        self.name = f"private apt root for {architecture}"
+
+    def suites(self):
+        form = "$(CREATED_BY)|$(SITE)|$(RELEASE)"
+        site = mirror()[0]
+        rows = [line.split("|") for line in
+                run(["apt-get", "indextargets", "--format", form], quiet=True).splitlines()]
+        return list(dict.fromkeys(r[2] for r in rows if r[:2] == ["Packages", site]))
+
+    def native(self):
+        return self.architecture
+
+    def options(self):
+        # What is installed here has no say in it.
+        return [*super().options(), "-o", f"APT::Architecture={self.architecture}",
+                "-o", "Dir::State::status=/dev/null"]
 
 
 def mirror():

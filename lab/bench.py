@@ -54,6 +54,8 @@ SECTION_BYTES = 64		# budgets of the record: these, two bits per page,
 FIXED_PAGES = 4			# absent root, two lists of roots, a root that is partly used
 BOOT_NS = 20_000		# per section
 RATIO = 1.5			# natively: an aim, no budget
+HOLES = 100_000			# free blocks of one page for the audit
+PASSES = 5			# of the scrubber
 
 _LINE = re.compile(r"pagebench: (\w+) order=(\d+) from=(\w+) loops=(\d+) "
                    r"cycles=(\d+) (\d+) ns=(\d+) (\d+)")
@@ -202,6 +204,40 @@ def room_for(gib):
                        f"available; free some, or leave it out: python3 -m lab.bench sizes=1,4")
 
 
+def scrub_ns(machine):
+    """CPU time of a pass, the smallest of some."""
+    parameter = "/sys/module/page_consistency/parameters/scrub_ms"
+    place = "/sys/kernel/mm/page_consistency"
+    found = machine.must(f"echo 1 > {parameter}; n=0; last=0; while [ $n -lt {PASSES} ]; do "
+                         f"sleep 0.05; p=$(cat {place}/scrub_passes); [ $p != $last ] || continue; "
+                         f"last=$p; n=$((n + 1)); cat {place}/scrub_ns; done; "
+                         f"echo 0 > {parameter}", 120)
+    return min(int(number) for number in found.split())
+
+
+def audit(kernel, module):
+    """What many free blocks add to a verification: {blocks, ns, per_100000}."""
+    seen = []
+
+    def look(machine):
+        place = "/sys/kernel/mm/page_consistency"
+        machine.must(f"echo 1 > {place}/verify", 120)
+        seen.append([int(machine.must(f"cat {place}/verified_{name}"))
+                     for name in ("blocks", "ns", "mismatches")])
+
+    def drive(machine):
+        look(machine)
+        machine.must(f"insmod /holes.ko blocks={HOLES}", 120)
+        look(machine)
+    boot(kernel, KEY_ON, MEMORY, "audit", drive, {"/holes.ko": module})
+    (few, before, _), (many, after, bad) = seen
+    if many - few < HOLES * 0.9 or bad:
+        raise LabError(f"the audit came by {many - few} more blocks instead of {HOLES}, with {bad} "
+                       "mismatches")
+    return {"blocks": many - few, "ns": after - before,
+            "per_100000": round((after - before) / (many - few) * 100_000)}
+
+
 def record(kernel, gib):
     """What the record costs on a machine of this size."""
     room_for(gib)
@@ -214,6 +250,7 @@ def record(kernel, gib):
                      "verified_blocks", "verified_mismatches", "verified_ns"):
             values[name] = int(machine.must(f"cat {place}/{name}"))
         values["init_ns"] = init_ns(machine.console())
+        values["scrub_ns"] = scrub_ns(machine)
     boot(kernel, KEY_ON, f"{gib}G", f"{gib}G", drive)
     if values["verified_sections"] != values["sections"] or values["verified_mismatches"]:
         raise LabError(f"the verification of {gib} GiB was not complete or not clean: {values}")
@@ -268,6 +305,18 @@ def say_records(records):
     yield "verify: bitmaps and the audit of all free lists, over the number of sections."
 
 
+def say_scrub(records, audited):
+    yield ("scrubbing: " + ", ".join(f"{r['scrub_ns']} instructions a pass with {r['gib']} GiB"
+                                     for r in records))
+    if len(records) > 1:
+        small, large = records[0], records[-1]
+        each = (large["scrub_ns"] - small["scrub_ns"]) / (large["gib"] - small["gib"])
+        yield f"by the difference of the sizes: {each:.0f} instructions for each GiB, mostly free"
+    if audited:
+        yield (f"audit: {audited['ns']} instructions for {audited['blocks']} more free blocks of "
+               f"one page, {audited['per_100000']} for each 10^5")
+
+
 def say_native(native):
     yield f"native: set + clear of dual_bitmap.h against its locked operations alone (aim {RATIO})"
     yield "order  set+clear ns  locked ns  ratio"
@@ -281,24 +330,25 @@ UML = ("native, whole pairs under user mode Linux: not measured. It has no jump 
        "is a load\nand a branch there) and no SPARSEMEM: neither column would be the product's.")
 
 
-def write(lines, table, records, native, budgets):
+def write(lines, table, records, native, budgets, audited):
     LOGS.mkdir(parents=True, exist_ok=True)
     (LOGS / "bench.txt").write_text("\n".join(lines) + "\n")
     (LOGS / "bench.json").write_text(json.dumps({
         "columns": {name: [asdict(row) for row in found.values()]
                     for name, found in table.items()},
         "command_lines": {name: COLUMNS[name][1] for name in table},
-        "records": records, "native": native,
+        "records": records, "audit": audited, "native": native,
         "budgets": [{**asdict(budget), "good": budget.good} for budget in budgets]},
         indent=1) + "\n")
     say(f"written: {show(LOGS / 'bench.txt')}, {show(LOGS / 'bench.json')}")
 
 
-def conclude(table, records, native):
+def conclude(table, records, native, audited=None):
     """Print and write everything; the exit status."""
     budgets = [*pair_budgets(table), *record_budgets(records)]
     over = [budget for budget in budgets if not budget.good]
-    lines = [*say_table(table), "", *say_records(records), "", *say_native(native), "",
+    lines = [*say_table(table), "", *say_records(records), "",
+             *say_scrub(records, audited), "", *say_native(native), "",
              "budgets", *(str(budget) for budget in budgets)]
     on = next((b for b in budgets if b.name == "on, order 0"), None)
     if on and on.value < NOTE_BELOW:
@@ -306,7 +356,7 @@ def conclude(table, records, native):
     lines.append(f"{len(budgets) - len(over)} within their budget, {len(over)} over")
     for line in lines:
         say(line)
-    write(lines, table, records, native, budgets)
+    write(lines, table, records, native, budgets, audited)
     return 1 if over else 0
 
 
@@ -333,7 +383,8 @@ def main(argv):
         modules = {name: build.module(kernel, "pagebench") for name, kernel in kernels.items()}
         table = {name: column(name, kernels, modules) for name in names}
         records = [record(kernels["patched"], gib) for gib in sizes]
-        return conclude(table, records, userspace.bench())
+        audited = audit(kernels["patched"], build.module(kernels["patched"], "holes"))
+        return conclude(table, records, userspace.bench(), audited)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ or at any time with Ctrl-a x.
 import os
 import sys
 
-from lab import accel, build, child, common, initramfs, qemu
+from lab import accel, build, child, common, initramfs, machines, qemu
 from lab.common import quoted, say
 
 
@@ -18,7 +18,8 @@ def main(argv):
     base = words.get("BASE", "") not in ("", "0")
     host = words.get("HOST", "") not in ("", "0")
     kernel = build.build(words.get("CONFIG") or "x86", base, src=words.get("LAB_SRC"))
-    append = ["console=ttyS0", "panic=-1", "lab.shell"]
+    machine = machines.of(kernel.arch)
+    append = [*machines.words(machine), "panic=-1", "lab.shell"]
     if host:
         append += ["root=host", "rootfstype=9p", "ro", f"init={initramfs.host_init()}",
                    "rootflags=trans=virtio,version=9p2000.L,msize=262144,cache=loose"]
@@ -26,10 +27,11 @@ def main(argv):
         kernel, accelerator=accel.choose(kernel), smp=int(words.get("SMP", 2)),
         append=" ".join([*append, words.get("APPEND", "")]).strip(),
         memory=words.get("MEMORY", "1G"), nodes=int(words.get("NODES", 2)),
-        initrd=None if host else initramfs.initramfs(), machine="pc", cpu="max",
+        initrd=None if host else initramfs.initramfs(arch=kernel.arch), machine="", cpu="",
         reboot=False, host_root=host, extra=(),
-        # The second serial line has nobody to talk to, but the agent wants one.
-        channels=["-serial", "mon:stdio", "-serial", "null"])
+        # The agent's line has nobody to talk to, but the agent wants one.
+        channels=["-serial", "mon:stdio", "-chardev", "null,id=agent",
+                  *machines.agent_line(machine)])
     say(f"$ {quoted(argv)}\nleave with 'poweroff -f' or Ctrl-a x")
     process = child.start(argv, stdin=sys.stdin, foreground=True)
     try:

@@ -11,10 +11,10 @@ import os
 import shutil
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lab import child, kconfig, packages
+from lab import child, kconfig, machines, packages
 from lab.common import (BUILD, CACHE, JOBS, LOGS, ROOT, TREE, LabError, locked, quoted, run,
                         say, show, timed)
 
@@ -77,6 +77,11 @@ def source(base=False):
     return Path(tree.base_worktree() if base else tree.ensure() or TREE)
 
 
+def need(config):
+    """The programs that build a configuration."""
+    packages.need("build", *([machines.of(config.arch).packages] if config.cross else []))
+
+
 def _environment():
     # Both trees stand two levels above their output folder, so that with
     # BASEDIR the same file compiles to the same cache entry in either.
@@ -89,7 +94,9 @@ def _environment():
 
 
 def _make(config, src, out, *targets, settings=()):
-    compiler = ["CC=ccache gcc", "HOSTCC=ccache gcc"] if shutil.which("ccache") else []
+    compiler = [f"CROSS_COMPILE={config.cross}"] if config.cross else []
+    if shutil.which("ccache"):
+        compiler += [f"CC=ccache {config.cross}gcc", "HOSTCC=ccache gcc"]
     # BASEDIR makes paths relative, which Kbuild's own map of __FILE__ does not know.
     compiler += [f"KCFLAGS=-fmacro-prefix-map={os.path.relpath(src, out)}/="]
     # An empty but given LOCALVERSION= also drops the '+' of an untagged tree.
@@ -168,15 +175,15 @@ def build(name, base=False, src=None):
 
     src overrides the tree; otherwise it is assembled by lab.tree.
     """
-    packages.need("build")
     config = kconfig.find(name)
+    need(config)
     src = Path(src or source(base)).resolve()
     out = place(name, base)
     out.mkdir(parents=True, exist_ok=True)
     what = f"{name}{' (base)' if base else ''}"
     with locked(f"out-{name}{'-base' if base else ''}"), timed(f"kernel {what}"):
         configure(config, base, src, out)
-        target = "linux" if config.arch == "um" else "vmlinux"
+        target = "linux" if config.arch == "um" else machines.of(config.arch).target
         _run_make(_make(config, src, out, target),
                   f"build-{name}{'-base' if base else ''}.log", what)
         return _finish(config, base, out)
@@ -184,9 +191,9 @@ def build(name, base=False, src=None):
 
 def _finish(config, base, out):
     vmlinux = out / "vmlinux"
-    image = out / "linux" if config.arch == "um" else out / "vmlinux.boot"
-    if config.arch != "um" and (not image.exists()
-                                or image.stat().st_mtime < vmlinux.stat().st_mtime):
+    ready = "linux" if config.arch == "um" else machines.of(config.arch).image
+    image = out / (ready or "vmlinux.boot")
+    if not ready and (not image.exists() or image.stat().st_mtime < vmlinux.stat().st_mtime):
         # PVH boots an ELF file; without symbols there is less for QEMU to load.
         run(["objcopy", "-S", vmlinux, image], quiet=True)
     return Kernel(config.name, config.arch, base, out, image, vmlinux,
@@ -207,8 +214,8 @@ def objects(name, base, paths, src=None, settings=()):
 
     settings are further words for make, e.g. 'W=1'.
     """
-    packages.need("build")
     config = kconfig.find(name)
+    need(config)
     src = Path(src or source(base)).resolve()
     out = place(name, base)
     out.mkdir(parents=True, exist_ok=True)
@@ -231,22 +238,44 @@ def tree_modules(kernel):
     return {Path(name).stem: kernel.out / Path(name).with_suffix(".ko") for name in order}
 
 
-def module(kernel, name):
-    """Build lab/modules/NAME.c for a kernel; returns the .ko file."""
+def module(kernel, name, symbols=()):
+    """Build lab/modules/NAME.c for a kernel; returns the .ko file.
+
+    symbols are those that the kernel does not export: the module is linked to their addresses.
+    """
     config, folder = kconfig.find(kernel.name), kernel.out / "lab-modules" / name
-    source_file = MODULES / f"{name}.c"
     folder.mkdir(parents=True, exist_ok=True)
+    linked = " ".join(f"--defsym={symbol}={kernel.address(symbol):#x}" for symbol in symbols)
     with locked(f"out-{kernel.out.name}{'-base' if kernel.base else ''}"):
-        if not (folder / f"{name}.c").exists() \
-                or (folder / f"{name}.c").read_bytes() != source_file.read_bytes():
-            shutil.copyfile(source_file, folder / f"{name}.c")
-        (folder / "Kbuild").write_text(f"obj-m := {name}.o\n")
+        for path in [MODULES / f"{name}.c", *MODULES.glob("*.h")]:
+            copy = folder / path.name
+            if not copy.exists() or copy.read_bytes() != path.read_bytes():
+                shutil.copyfile(path, copy)
+        (folder / "Kbuild").write_text(f"obj-m := {name}.o\nccflags-y := -I$(srctree)/mm\n")
         src = TREE if not kernel.base else BUILD / "base" / "linux"
         # Unresolved symbols are looked up when it is loaded: only vmlinux was built.
-        for goals in (["modules_prepare"], [f"M={folder}", "KBUILD_MODPOST_WARN=1", "modules"]):
+        for goals in (["modules_prepare"], [f"M={folder}", "KBUILD_MODPOST_WARN=1",
+                                            f"LDFLAGS_MODULE={linked}", "modules"]):
             _run_make(_make(config, src, kernel.out, *goals), f"module-{name}-{kernel.name}.log",
                       f"module {name} for {kernel.name}", small=True)
     return folder / f"{name}.ko"
+
+
+def compressed(kernel):
+    """The same kernel as a bzImage: only its decompressor turns 5-level page tables on."""
+    with locked(f"out-{kernel.out.name}{'-base' if kernel.base else ''}"):
+        _run_make(_make(kconfig.find(kernel.name), (kernel.out / "source").resolve(),
+                        kernel.out, "bzImage"),
+                  f"bzimage-{kernel.name}.log", f"bzImage of {kernel.name}", small=True)
+    return replace(kernel, image=kernel.out / "arch/x86/boot/bzImage")
+
+
+def gdb_scripts(kernel):
+    """Put the tree's commands for gdb beside vmlinux, where gdb looks for them."""
+    with locked(f"out-{kernel.out.name}{'-base' if kernel.base else ''}"):
+        _run_make(_make(kconfig.find(kernel.name), (kernel.out / "source").resolve(),
+                        kernel.out, "scripts_gdb"),
+                  f"gdb-{kernel.name}.log", f"gdb commands of {kernel.name}", small=True)
 
 
 def main(argv):

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """The guest's first file system: busybox, the agent, and static C helpers.
 
-lab/guest/*.c are compiled statically; the rest of lab/guest is copied to /lab.
+lab/guest/*.c are compiled statically; the rest of lab/guest is copied to /lab. For other
+architectures the compiler and the busybox are Debian's (lab/machines.py).
 Archives are cached under a hash of everything that goes into them.
 """
 
@@ -13,7 +14,8 @@ import shutil
 import stat
 from pathlib import Path
 
-from lab.common import BUILD, LabError, locked, run, say, show
+from lab import apt, machines
+from lab.common import BUILD, CACHE, LabError, locked, run, say, show
 
 GUEST = Path(__file__).resolve().parent / "guest"
 STORE = BUILD / "guest"
@@ -61,8 +63,10 @@ class Archive:
         return b"".join(self.parts)
 
 
-def busybox():
+def busybox(arch="x86_64"):
     """The static busybox; a dynamic one would need libraries in the guest."""
+    if machines.of(arch).debian:
+        return foreign_busybox(machines.of(arch).debian)
     path = shutil.which("busybox")
     if not path:
         raise LabError("busybox is missing: apt-get install busybox-static")
@@ -71,22 +75,41 @@ def busybox():
     return Path(path)
 
 
+def foreign_busybox(architecture):
+    """The busybox of another architecture, out of its Debian package; kept in the cache."""
+    place = CACHE / "busybox" / architecture
+    if (place / "busybox").exists():
+        return place / "busybox"
+    place.mkdir(parents=True, exist_ok=True)
+    with apt.Foreign(place / "apt", architecture) as root:
+        package = root.download("busybox-static", root.candidate("busybox-static", ""), place)
+    run(["dpkg-deb", "-x", package, place / "files"])
+    found = [path for path in place.glob("files/**/bin/busybox") if not path.is_symlink()]
+    if not found:
+        raise LabError(f"{package.name} has no bin/busybox")
+    # Last, because its being there means that all is well.
+    found[0].rename(place / "busybox")
+    shutil.rmtree(place / "files")
+    package.unlink()
+    return place / "busybox"
+
+
 def libraries(binary):
     """The shared objects a binary needs, as ldd names them."""
     done = run(["ldd", binary], quiet=True, check=False)
     return sorted(set(re.findall(r"(/\S+) \(0x", done.stdout))) if not done.returncode else []
 
 
-def compile_helpers():
+def compile_helpers(arch="x86_64"):
     """lab/guest/*.c as static programs: {name: path}, compiled once per content."""
-    built = {}
+    built, cross = {}, machines.of(arch).cross
     STORE.mkdir(parents=True, exist_ok=True)
     for source in sorted(GUEST.glob("*.c")):
         digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
-        binary = STORE / f"{source.stem}-{digest}"
+        binary = STORE / f"{source.stem}{f'-{arch}' if cross else ''}-{digest}"
         if not binary.exists():
             fresh = binary.with_suffix(f".{os.getpid()}")
-            run(["gcc", "-static", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread",
+            run([f"{cross}gcc", "-static", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread",
                  "-D_GNU_SOURCE",
                  "-o", fresh, source], quiet=True)
             fresh.rename(binary)
@@ -101,26 +124,28 @@ def _tool(name):
     return Path(path)
 
 
-def _inputs(tools, extra):
+def _inputs(tools, extra, arch):
     """Every file of the archive: {path in the guest: path here}."""
     files = {f"lab/{path.name}": path for path in sorted(GUEST.iterdir())
              if path.is_file() and path.suffix != ".c"}
-    files.update({f"lab/{name}": path for name, path in compile_helpers().items()})
+    files.update({f"lab/{name}": path for name, path in compile_helpers(arch).items()})
     for name in tools:
         path = _tool(name)
         files[f"usr/bin/{path.name}"] = path
         files.update({library.lstrip("/"): Path(library) for library in libraries(path)})
     files.update({name.lstrip("/"): Path(path) for name, path in (extra or {}).items()})
-    files["bin/busybox"] = busybox()
+    files["bin/busybox"] = busybox(arch)
     return files
 
 
-def _fill(archive, files):
+def _fill(archive, files, arch):
     for name in DIRECTORIES:
         archive.directory(name)
     for name, path in sorted(files.items()):
         archive.file(name, path.read_bytes(), 0o755 if os.access(path, os.X_OK) else 0o644)
-    applets = run([files["bin/busybox"], "--list"], quiet=True).split()
+    # One that does not run here links its applets itself, as the first thing lab/init does.
+    applets = ["sh"] if machines.of(arch).debian else \
+        run([files["bin/busybox"], "--list"], quiet=True).split()
     # A link of that name would replace the binary by a link to itself.
     for applet in applets:
         if applet != "busybox":
@@ -130,21 +155,21 @@ def _fill(archive, files):
     archive.device("dev/null", 1, 3)
 
 
-def initramfs(tools=(), extra=None):
-    """Path of an initramfs.
+def initramfs(tools=(), extra=None, arch="x86_64"):
+    """Path of an initramfs for kernels of that ARCH.
 
     tools names programs of this machine to take along with their libraries,
     extra is {path in the guest: path here}.
     """
     with locked("initramfs"):
-        files = _inputs(tools, extra)
+        files = _inputs(tools, extra, arch)
         digest = hashlib.sha256(Path(__file__).read_bytes())
         for name, path in sorted(files.items()):
             digest.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
         result = STORE / f"initramfs-{digest.hexdigest()[:16]}.cpio.gz"
         if not result.exists():
             archive = Archive()
-            _fill(archive, files)
+            _fill(archive, files, arch)
             fresh = result.with_suffix(f".{os.getpid()}")
             # Unpacking is quick at any level; packing is not.
             fresh.write_bytes(gzip.compress(archive.data(), 1, mtime=0))

@@ -27,6 +27,7 @@ class Config:
     arch: str
     fragments: list
     product: list = field(default_factory=list)
+    cross: str = ""		# CROSS_COMPILE
     slow: float = 1		# timeouts in the guest are this much longer
 
     def files(self, base):
@@ -45,7 +46,7 @@ def find(name):
     """One configuration; an unknown name is answered with those there are."""
     rows = table()
     if name not in rows:
-        known = "\n".join(f"  {row.name:<10} {row.purpose}" for row in rows.values())
+        known = "\n".join(f"  {row.name:<14} {row.purpose}" for row in rows.values())
         raise LabError(f"there is no configuration '{name}'; there are\n{known}")
     return rows[name]
 
@@ -101,6 +102,6 @@ def verify(files, config):
 
 def fingerprint(config, base):
     """The text that decides whether .config has to be made again."""
-    parts = [f"arch {config.arch}\n"]
+    parts = [f"arch {' '.join([config.arch, config.cross]).strip()}\n"]
     parts += [f"# {path.name}\n{path.read_text()}" for path in config.files(base)]
     return "\n".join(parts)

@@ -10,6 +10,8 @@ neighbours; only one of them changes.
 from dataclasses import dataclass
 
 BITMAP = "include/linux/dual_bitmap.h"
+AUDIT = "mm/page_consistency/audit.c"
+BLOCK = "mm/page_consistency/block.h"
 CORE = "mm/page_consistency/core.c"
 HOTPLUG = "mm/page_consistency/hotplug.c"
 REPORT = "mm/page_consistency/report.c"
@@ -133,12 +135,12 @@ mutant("section-mask-off-by-one", FLAT, "pfns_lead_back_to_themselves", (
 
 mutant("seal-ignored", UML, "page_consistency.flipped_bit_in_the_table_is_found", (
     LOOKUP,
-    "	return likely(entry->seal == pc_seal(map, section));\n",
+    "	return likely(READ_ONCE(entry->seal) == pc_seal(map, section));\n",
     "	return likely(entry->seal);\n"))
 
 mutant("root-copy-ignored", UML, "page_consistency.flipped_bit_in_the_table_is_found", (
     LOOKUP,
-    "	if (unlikely((unsigned long)entry != ~READ_ONCE(store->inverted[nr])))\n",
+    "	if (unlikely((unsigned long)entry != ~READ_ONCE(READ_ONCE(store->inverted)[nr])))\n",
     "	if (unlikely(!entry))\n"))
 
 mutant("last-section-of-a-range-untracked", UML, "page_consistency.all_memory_is_tracked", (
@@ -203,7 +205,7 @@ mutant("reserved-page-is-freed-all-the-same", UML, "page_consistency.reserved_pa
     "	return true;\n"))
 
 mutant("accept-a-misaligned-block", UML, "page_consistency.misaligned_block_is_reported", (
-    CORE,
+    BLOCK,
     "	return pc_is_page(page, pfn) && likely(!(*pfn & ((1UL << order) - 1)));\n",
     "	return pc_is_page(page, pfn);\n"))
 
@@ -235,26 +237,26 @@ mutant("unfree-does-nothing", UML, "page_consistency.unfree_makes_a_page_outside
     "}\n"))
 
 mutant("listed-block-not-looked-up", UML, "page_consistency_lists.listed_page_in_use_is_reported", (
-    CORE,
-    "	if (unlikely(!dual_bitmap_is_clear(&map, pc_section_bit(pfn), order, &fault)))\n",
-    "	if (unlikely(!dual_bitmap_is_clear(&map, pc_section_bit(pfn), 0, &fault)))\n"))
+    BLOCK,
+    "	if (unlikely(!dual_bitmap_is_clear(&map, pc_section_bit(pfn), order, &bad->words)))\n",
+    "	if (unlikely(!dual_bitmap_is_clear(&map, pc_section_bit(pfn), 0, &bad->words)))\n"))
 
 mutant("order-of-a-listed-block-ignored", UML,
        "page_consistency_lists.block_that_contradicts_the_record_is_reported", (
-           CORE,
+           BLOCK,
            "		     page_private(page) != order))\n",
            "		     0))\n"))
 
 mutant("link-that-does-not-lead-back-accepted", UML,
        "page_consistency_lists.flipped_link_of_a_page_is_reported", (
-           CORE,
-           "	if (unlikely(!pc_is_link(prev, zone, order) || prev->next != &page->buddy_list))\n",
-           "	if (unlikely(!pc_is_link(prev, zone, order)))\n"))
+           BLOCK,
+           "		if (likely(pc_is_link(link, zone, order) && link->next == &page->buddy_list))\n",
+           "		if (likely(pc_is_link(link, zone, order)))\n"))
 
 mutant("head-that-skips-a-block-accepted", UML,
        "page_consistency_lists.head_that_skips_a_block_is_reported", (
            CORE,
-           "	if (unlikely((head->next == &page->buddy_list && prev != head) ||\n",
+           "	if (unlikely((head->next == &page->buddy_list && page->buddy_list.prev != head) ||\n",
            "	if (unlikely(\n"))
 
 mutant("only-one-end-of-a-list-looked-at", UML,
@@ -283,13 +285,115 @@ mutant("wrong-class-named", UML, "page_consistency.second_free_is_refused", (
 mutant("mismatch-not-confirmed", UML,
        "page_consistency.verification_is_silent_while_all_cpus_allocate", (
            SCRUB,
-           "		bad = pc_confirm(&map, word);\n",
-           "		bad = ~0UL;\n"))
+           "			pc_suspect(section, word++, result);\n",
+           "			word++, result->mismatches++;\n"))
 
-mutant("verification-skips-a-word", UML, "page_consistency.verification_finds_a_flipped_bit", (
+mutant("verification-names-other-pairs", UML, "page_consistency.verification_finds_a_flipped_bit", (
     SCRUB,
-    "			pc_report_pair(section, &map, word, bad);\n",
-    "			pc_report_pair(section, &map, word, ~0UL);\n"))
+    "		pc_report_pair(section, &confirm.map, word, confirm.bad);\n",
+    "		pc_report_pair(section, &confirm.map, word, ~0UL);\n"))
+
+mutant("damage-taken-for-a-transition", UML, "page_consistency.verification_finds_a_flipped_bit", (
+    SCRUB,
+    "		bad &= pc_still_bad(section, word);\n",
+    "		bad &= ~pc_still_bad(section, word);\n"))
+
+mutant("audit-skips-the-last-blocks", UML, "page_consistency_scrub.every_free_block_is_audited", (
+    AUDIT,
+    "		if (bit >= PC_SECTION_PAGES)\n			return;\n",
+    "		if (bit >= PC_SECTION_PAGES / 2)\n			return;\n"))
+
+mutant("audit-steps-over-a-block", UML, "page_consistency_scrub.every_free_block_is_audited", (
+    AUDIT,
+    "	return 1UL << order;\n}\n",
+    "	return 2UL << order;\n}\n"))
+
+mutant("audit-without-links", UML, "page_consistency_scrub.flipped_link_of_a_free_block_is_found", (
+    AUDIT,
+    "	if (!pc_prove_state(page, order, &bad) || !pc_prove_links(page, zone, order, &bad)) {\n",
+    "	if (!pc_prove_state(page, order, &bad)) {\n"))
+
+mutant("audit-without-the-block-before", UML,
+       "page_consistency_scrub.block_that_looks_used_is_found_by_its_neighbours", (
+           AUDIT,
+           "	pc_audit_neighbour(page->buddy_list.next, zone, order, result);\n",
+           ""))
+
+mutant("audit-without-the-block-behind", UML,
+       "page_consistency_scrub.block_that_is_recorded_outside_is_found_by_its_neighbours", (
+           AUDIT,
+           "	pc_audit_neighbour(page->buddy_list.prev, zone, order, result);\n",
+           ""))
+
+mutant("audit-of-one-end-of-a-list", UML,
+       "page_consistency_scrub.flipped_link_of_a_head_is_found", (
+           AUDIT,
+           "	if (!pc_is_link(prev, zone, order) || prev->next != head)\n",
+           "	if (0)\n"))
+
+mutant("head-does-not-prove-its-block", UML,
+       "page_consistency_scrub.first_block_that_looks_used_is_found_by_the_head", (
+           AUDIT,
+           "		pc_audit_neighbour(next, zone, order, result);\n",
+           "		;\n"))
+
+mutant("order-of-a-damaged-block-believed", UML,
+       "page_consistency_scrub.flipped_word_of_a_free_block_is_found", (
+           BLOCK,
+           "		     page_private(page) != order))\n",
+           "		     0))\n"))
+
+mutant("cpu-list-entry-not-looked-up", UML,
+       "page_consistency_scrub.page_in_use_on_a_cpu_list_is_found", (
+           AUDIT,
+           "		if (!dual_bitmap_is_clear(&map, pc_section_bit(pfn), order, &bad.words)) {\n",
+           "		if (!dual_bitmap_is_clear(&map, pc_section_bit(pfn), 0, &bad.words)) {\n"))
+
+mutant("cpu-list-not-followed-back", UML,
+       "page_consistency_scrub.flipped_link_of_a_cpu_list_is_found", (
+           AUDIT,
+           "		    READ_ONCE(next->prev) != link)\n",
+           "		    0)\n"))
+
+mutant("unseen-hand-out-accepted", UML,
+       "page_consistency_scrub.hand_out_that_is_not_recorded_is_reported", (
+           SCRUB,
+           "			return recorded == PC_DAMAGED;\n",
+           "			return true;\n"))
+
+mutant("unseen-free-accepted", UML,
+       "page_consistency_scrub.free_that_is_not_recorded_is_reported", (
+           SCRUB,
+           "	return recorded != PC_OUTSIDE;\n",
+           "	return true;\n"))
+
+mutant("one-look-after-a-free", UML, "page_consistency_scrub.reached_hooks_are_not_reported", (
+    SCRUB,
+    "#define PC_CANARY_TRIES	64\n",
+    "#define PC_CANARY_TRIES	1\n"))
+
+mutant("pass-not-spread-over-its-period", UML, "page_consistency_scrub.scrubber_keeps_its_period", (
+    SCRUB,
+    "	if (now + NSEC_PER_SEC / HZ <= due)\n",
+    "	if (0)\n"))
+
+mutant("new-period-after-the-old", UML, "page_consistency_scrub.new_period_takes_effect_at_once", (
+    SCRUB,
+    "	wake_up(&pc_scrub_wait);\n",
+    ""), (
+    SCRUB,
+    "	atomic_inc(&pc_scrub_changes);\n",
+    ""))
+
+mutant("scrubber-compares-no-arrays", BOOT, "scrub:no flip is missed for two passes", (
+    SCRUB,
+    "		pc_scrub_turn_begin();\n		pc_compare_section(section, result);\n",
+    "		pc_scrub_turn_begin();\n"))
+
+mutant("scrubber-walks-no-zones", BOOT, "scrub:no flip is missed for two passes", (
+    SCRUB,
+    "	pc_audit_zones(&result);\n	pc_prove_alive(&result);\n	up(&pc_scrub_turn);\n",
+    "	up(&pc_scrub_turn);\n"))
 
 mutant("nolock-hold-left-out", UML,
        "page_consistency.nolock_allocation_fails_while_a_mismatch_is_confirmed", (
@@ -397,3 +501,28 @@ mutant("cancellation-not-noticed", BOOT, "hotplug:online refused by a notifier a
     HOTPLUG,
     "	case MEM_CANCEL_ONLINE:\n",
     ""))
+
+# --- per-CPU lists ---------------------------------------------------------------------
+
+PCP = "page_consistency_pcp."
+
+mutant("link-of-a-per-cpu-list-not-followed-back", UML, PCP + "flipped_bit_of_a_link_is_reported", (
+    CORE,
+    "	if (unlikely(!pc_is_pcp_link(prev, list) || prev->next != &page->pcp_list))\n",
+    "	if (unlikely(!pc_is_pcp_link(prev, list)))\n"))
+
+mutant("page-in-use-leaves-a-per-cpu-list", UML, PCP + "listed_page_in_use_is_reported", (
+    CORE,
+    "		return pc_bad_pcp(PC_LEAVE_PCP, PC_LISTED_OUTSIDE, page, order, pfn, &fault, NULL,\n"
+    "				  _RET_IP_);\n",
+    "		return;\n"))
+
+mutant("poisoned-page-recorded-as-free", BOOT, "paths:poisoned page*", (
+    ALLOC,
+    "	if (unlikely(PageHWPoison(page)) && !order) {\n",
+    "	if (unlikely(PageHWPoison(page)) && !order && page_consistency_free(page, order)) {\n"))
+
+mutant("page-put-back-although-refused", BOOT, "paths:mistakes*", (
+    ALLOC,
+    "		if (!page_consistency_free(page, 0))\n			return false;\n",
+    "		page_consistency_free(page, 0);\n"))

@@ -25,7 +25,7 @@ from lab.tap import CRASH, FAIL
 
 INNER = "LAB_MUTANTS"			# set in the environment of the second start
 UML_SECONDS = 60
-GROUPS = ("silent", "hotplug", "panicking", "report_mode")		# of lab/cases
+GROUPS = ("silent", "hotplug", "paths", "scrub", "panicking", "report_mode")	# of lab/cases
 
 
 class Stale(LabError):

@@ -49,11 +49,18 @@ GROUPS = {
               "lld": ["ld.lld"]},
     "debug": {"gdb": ["gdb"]},
     "mail": {"git": ["git"]},
+    # Of other architectures, for make matrix: what builds kernels and static programs, and
+    # what runs them. The kernel for i386 is built by the machine's own gcc.
     "arm64": {"gcc-aarch64-linux-gnu": ["aarch64-linux-gnu-gcc"],
+              "libc6-dev-arm64-cross": ["/usr/aarch64-linux-gnu/lib/libc.a"],
               "qemu-system-arm": ["qemu-system-aarch64"]},
-    "i386": {"gcc-multilib": ["/usr/lib/gcc/x86_64-linux-gnu/*/32/libgcc.a"]},
+    "i386": {"gcc-i686-linux-gnu": ["i686-linux-gnu-gcc"],
+             "libc6-dev-i386-cross": ["/usr/i686-linux-gnu/lib/libc.a"],
+             "qemu-system-x86": ["qemu-system-i386"]},
     "s390x": {"gcc-s390x-linux-gnu": ["s390x-linux-gnu-gcc"],
+              "libc6-dev-s390x-cross": ["/usr/s390x-linux-gnu/lib/libc.a"],
               "qemu-system-misc": ["qemu-system-s390x"]},
+    "user": {"qemu-user": ["qemu-s390x"]},
 }
 
 

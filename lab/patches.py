@@ -14,8 +14,9 @@ from pathlib import Path
 
 from lab.common import LabError, say
 
-OVERLAY = ("Documentation", "arch", "drivers", "include", "lib", "mm", "tools")
-PLACES = ("Documentation/", "arch/", "drivers/", "include/", "lib/", "mm/", "tools/testing/")
+OVERLAY = ("Documentation", "arch", "drivers", "include", "lib", "mm", "scripts", "tools")
+PLACES = ("Documentation/", "arch/", "drivers/", "include/", "lib/", "mm/", "scripts/gdb/",
+          "tools/testing/")
 NAME = re.compile(r"^\d{4}-[a-z0-9][a-z0-9._-]*\.patch$")
 
 

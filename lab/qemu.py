@@ -22,11 +22,10 @@ import threading
 import time
 from pathlib import Path
 
-from lab import accel, child, control, initramfs, judge, packages
+from lab import accel, child, control, initramfs, judge, machines, packages
 from lab.common import LOGS, LabError, quoted, say, show
 from lab.qtest import QTest
 
-QEMU = "qemu-system-x86_64"
 BOOT, COMMAND, END = 25, 20, 10		# default timeouts, before scaling
 _count = itertools.count(1)
 _PANIC = re.compile(r"(?<!end )Kernel panic - not syncing")
@@ -66,9 +65,10 @@ def command_line(kernel, *, accelerator, append, smp, memory, nodes, initrd, mac
     # One socket per CPU where there are nodes: a package that spans nodes makes
     # the guest warn, rightly.
     cores = f"{smp},sockets={smp}" if len(parts) > 1 else smp
-    argv = [QEMU, "-nodefaults", "-no-user-config", "-display", "none",
-            "-machine", machine, "-accel", accelerator, "-cpu", cpu, "-smp", cores,
-            "-m", f"{sum(parts)}M"]
+    model = machines.of(kernel.arch)
+    argv = [model.qemu, "-nodefaults", "-no-user-config", "-display", "none",
+            "-machine", machine or model.machine, "-accel", accelerator,
+            "-cpu", cpu or model.cpu, "-smp", cores, "-m", f"{sum(parts)}M"]
     for node, part in enumerate(parts if len(parts) > 1 else ()):
         cpus = [f"cpus={n}" for n in range(smp) if n * len(parts) // smp == node]
         argv += ["-object", f"memory-backend-ram,id=ram{node},size={part}M",
@@ -82,7 +82,7 @@ def command_line(kernel, *, accelerator, append, smp, memory, nodes, initrd, mac
     if not reboot:
         argv += ["-no-reboot"]
     # 'none': say so on QMP and go on, so that the guest can finish its report.
-    argv += ["-device", "pvpanic-pci", "-action", "panic=none"]
+    argv += [*model.devices, "-action", "panic=none"]
     return [str(a) for a in [*argv, *extra, *channels, "-append", append]]
 
 
@@ -90,22 +90,23 @@ class Guest:
     """A guest for the length of a with block; see the module's text."""
 
     def __init__(self, kernel, append="", smp=2, memory="1G", nodes=1, *, name="guest",
-                 machine="pc", cpu="max", tools=(), files=None, host_root=False,
+                 machine="", cpu="", tools=(), files=None, host_root=False,
                  reboot=False, acceleration=None, thread="multi", extra=(), allow=(),
                  quiet=False):
-        packages.need("boot")
+        model = machines.of(kernel.arch)
+        packages.need("boot", *([model.packages] if model.packages else []))
         self.kernel, self.name, self.quiet = kernel, name, quiet
         self.accel = acceleration or accel.choose(kernel)
         self.thread, self.reboot, self.allow = thread, reboot, tuple(allow)
         self.scale = accel.scale(self.accel) * kernel.slow
-        words = ["console=ttyS0", "panic=-1", "oops=panic"]
+        words = [*machines.words(model), "panic=-1", "oops=panic"]
         if host_root:
             words += ["root=host", "rootfstype=9p", "ro", f"init={initramfs.host_init()}",
                       "rootflags=trans=virtio,version=9p2000.L,msize=262144,cache=loose"]
         self.settings = dict(
             accelerator=self.accel if self.accel != "tcg" else f"tcg,thread={thread}",
             append=" ".join([*words, append]).strip(), smp=smp, memory=memory, nodes=nodes,
-            initrd=None if host_root else initramfs.initramfs(tools, files),
+            initrd=None if host_root else initramfs.initramfs(tools, files, kernel.arch),
             machine=machine, cpu=cpu, reboot=reboot, host_root=host_root, extra=extra)
         stamp = f"{name}-{time.strftime('%m%d-%H%M%S')}-{os.getpid()}-{next(_count)}"
         self.folder = LOGS / "guests" / stamp
@@ -165,7 +166,8 @@ class Guest:
         channels = ["-serial", f"file:{self.console_path}"]
         for name in ("agent", "qmp", "qtest"):
             channels += ["-chardev", f"socket,id={name},path={ends / name},server=on,wait=off"]
-        channels += ["-serial", "chardev:agent", "-mon", "chardev=qmp,mode=control",
+        channels += [*machines.agent_line(machines.of(self.kernel.arch)),
+                     "-mon", "chardev=qmp,mode=control",
                      "-qtest", "chardev:qtest", "-qtest-log", "/dev/null"]
         return command_line(self.kernel, channels=channels, **self.settings)
 
@@ -222,7 +224,7 @@ class Guest:
         """Where each CPU is: the first thing to know about a hang."""
         registers = self.qmp.human("info registers -a", 2) if self.qmp and self.alive() else ""
         return [self.kernel.symbol(int(found, 16))
-                for found in re.findall(r"RIP=([0-9a-f]+)", registers)]
+                for found in re.findall(machines.of(self.kernel.arch).counter, registers)]
 
     def hang_text(self):
         return judge.hang_text(self.console(), self.by_hand(), self.console_path, self.where())

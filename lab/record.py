@@ -24,6 +24,7 @@ mm/page_consistency; the seal of an entry shows whether this file still agrees.
 Free lists and struct pages need lab/layout.py, and so the kernel's build folder.
 """
 
+import itertools
 from dataclasses import dataclass
 
 from lab import layout
@@ -189,6 +190,10 @@ class Record:
         return Root(self.physical(roots) + offset, self.physical(inverted) + offset,
                     self.read(roots + offset), self.read(inverted + offset))
 
+    def room(self):
+        """How many sections the table has room for."""
+        return self._variable("pc_store", 2)
+
     def entry(self, pfn):
         """The table's entry of the PFN's section, as it is."""
         section = self.section(pfn)
@@ -268,13 +273,17 @@ class Record:
         text = self.guest.memory.read_bytes(self.physical(virtual), limit)
         return text.split(b"\0")[0].decode(errors="replace")
 
+    def _nodes(self):
+        """The virtual address of each node's struct pglist_data."""
+        if not self.kernel.has("CONFIG_NUMA"):
+            return [self.kernel.address("contig_page_data")]
+        nodes = (self._variable("node_data", node) for node in range(64))
+        return list(itertools.takewhile(bool, nodes))
+
     def zones(self):
         """[(node, name, virtual address of struct zone)] of all that have pages."""
         found = []
-        for node in range(64):
-            data = self._variable("node_data", node)
-            if not data:
-                break
+        for node, data in enumerate(self._nodes()):
             for index in range(self.offset("zones")):
                 zone = data + self.offset("pglist_data.node_zones") + index * self.offset("zone")
                 if not self.read(zone + self.offset("zone.present_pages")):

@@ -45,6 +45,9 @@ TITLES = {
         "The block's own description does not say what a block on this free list has to say.",
     "free list corrupt":
         "A pointer of a list of free pages leads somewhere that does not lead back.",
+    "checker not reached":
+        "A page went out or in and the record did not change: the checker is switched off, or the "
+        "allocator passes it by.",
 }
 
 _EVENTS = {
@@ -53,11 +56,14 @@ _EVENTS = {
     "leaving a free list": "before a block was taken off a list of free pages",
     "joining a free list": "before a block was put on a list of free pages",
     "verification": "by the verification, which compares everything there is",
+    "memory hotplug": "while memory came or went",
+    "leaving a per-CPU list": "before a block was taken off a list of one CPU",
+    "joining a per-CPU list": "before a block was put on a list of one CPU",
 }
 
 # The lines of the block; groups in _TEXT stay text, x_ ones are hexadecimal.
 _LINES = [(name, re.compile(name + r" +" + rest)) for name, rest in (
-    ("at", r"(?P<event>[a-z -]+), called from (?P<caller>\S+)"),
+    ("at", r"(?P<event>[A-Za-z -]+), called from (?P<caller>\S+)"),
     ("pointer", r"(?P<x_pointer>[0-9a-f]+) order (?P<order>\d+)"),
     ("page", r"pfn 0x(?P<x_pfn>[0-9a-f]+) order (?P<order>\d+), section (?P<section>\d+)"),
     ("list", r"node (?P<node>-?\d+) zone (?P<zone>\S+) order (?P<order>\d+)"),

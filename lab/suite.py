@@ -26,14 +26,14 @@ from dataclasses import dataclass, field
 from lab import build, cases, packages
 from lab.common import ROOT, LabError, say, show
 
-MODULES = ("unit", "series", "off", "silent", "hotplug", "panicking", "report_mode", "flips",
-           "ramoops", "docs", "selftests")
+MODULES = ("unit", "series", "off", "silent", "hotplug", "paths", "scrub", "panicking",
+           "report_mode", "flips", "ramoops", "gdb", "docs")
 # make test-long: what takes minutes for each case.
-LONG_MODULES = ("hotplug_long", "kernel_selftests")
-BUILDS = ("uml", "x86", "x86-off", "base:x86", "x86-debug")
+LONG_MODULES = ("selftests", "hotplug_long", "long", "kernel_selftests")
+BUILDS = ("uml", "x86", "x86-off", "base:x86", "x86-debug", "x86-gdb")
 # These only wait for guests, which are idle on one CPU for half of their time.
-SIDE_BY_SIDE = {"silent", "hotplug", "panicking", "report_mode", "flips", "ramoops", "docs",
-                "selftests"}
+SIDE_BY_SIDE = {"silent", "hotplug", "paths", "scrub", "panicking", "report_mode", "flips",
+                "ramoops", "gdb", "docs", "selftests"}
 WORKERS = int(os.environ.get("GUESTS", 2))
 SIGN_OF_LIFE = 20		# seconds
 SKIPS = ROOT / "lab" / "skips.json"

@@ -18,11 +18,12 @@ import functools
 import re
 from pathlib import Path
 
-from lab import build, common
+from lab import build, common, ways
 from lab.cases import Failure, case
 from lab.common import LabError, say
 from lab.flips import ORDER, SYSFS, Stage, poke_module
 from lab.qemu import Guest, play
+from lab.record import KERNEL_MAP
 from lab.splat import STAMP
 
 PANIC = r"Kernel panic - not syncing: page_consistency: "
@@ -139,6 +140,13 @@ def verify(stage):
     stage.guest.must(f"echo 1 > {SYSFS}/verify")
 
 
+def not_reached(stage):
+    """The counter of the static key is what says that the checker is on."""
+    key = stage.guest.kernel.address("page_consistency_enabled") - KERNEL_MAP
+    stage.guest.memory.write32(key, 0)
+    verify(stage)
+
+
 def verified(stage):
     """What the files in sysfs hold afterwards; the one sample that is not from the console."""
     verify(stage)
@@ -160,6 +168,7 @@ CAUSES = {
     "misaligned": functools.partial(bad_head, 6),
     "bad-block": functools.partial(bad_page, "private", 1),
     "bad-link": functools.partial(bad_page, "buddy_list", 14),
+    "not-reached": not_reached,
 }
 BOOTS = {		# what the kernel says without being harmed: (append, nodes, panics)
     "boot": ("page_consistency=on", 1, False),
@@ -238,3 +247,23 @@ def every_report_name_is_documented(note):
     if missing:
         raise Failure(f"{RST} has no sample of: {'; '.join(missing)}")
     note(f"{len(names)} kinds of report, each with a sample")
+
+
+@case()
+def every_way_of_pages_has_its_test(note):
+    """Also: each function it names is in the kernel, and each case of paths.py in the table."""
+    from lab import suite		# here, for suite loads this module
+    from lab.cases import paths
+
+    titles = {suite.title(one) for one in suite.load(suite.MODULES + suite.LONG_MODULES)}
+    parts = {f"paths: {paths.MISTAKES}: {part}" for part in paths.TWICE}
+    must = sorted(name for name in titles if name.startswith("paths: ")
+                  and name != f"paths: {paths.MISTAKES}")
+    known = titles | parts | ways.kunit_tests(common.ROOT / "mm/tests")
+    text = (Path(common.ROOT) / ways.TABLE).read_text()
+    wrong = ways.problems(text, known, build.source(), must)
+    if wrong:
+        raise Failure(f"{ways.TABLE}:\n" + "\n".join(wrong))
+    table = ways.rows(text)
+    note(f"{len(table)} ways, {sum(bool(row.names) for row in table)} with tests, "
+         f"{sum(row.tests.startswith(ways.NO_TEST) for row in table)} not run here")

@@ -23,6 +23,8 @@ ALLOW = [Allow(kind, ".", "a report that a trigger has caused")
 STUCK = Allow("bad-page", "page dumped because: unmovable page", "the kernel says why they stay")
 # A leak of the four pages of each would be 8 MiB.
 ROUNDS, NOISE = 500, 3 << 10
+# To cause it, hooks would have to be patched out of the running kernel.
+UNCAUSED = {"checker not reached"}
 SLOW = {"PAGE_RECORD_PAIR"}		# compares all memory, each time
 
 
@@ -33,9 +35,9 @@ def triggers():
         name, _, said = line.partition(" ")
         if name.lstrip("#").startswith(PREFIX):
             found[name] = said.removeprefix(reports.PREFIX)
-    if set(found.values()) != set(reports.TITLES):
-        raise Failure("tests.txt and the kinds of violations differ: "
-                      f"{sorted(set(found.values()) ^ set(reports.TITLES))}")
+    differ = set(found.values()) ^ set(reports.TITLES) - UNCAUSED
+    if differ:
+        raise Failure(f"tests.txt and the kinds of violations differ: {sorted(differ)}")
     return found
 
 

@@ -336,7 +336,8 @@ def off(note):
 
 
 MODES = {"bytes": "444", "distance": "444", "pages": "444", "policy": "444", "sections": "444",
-         "violations": "444", "verified_blocks": "400", "verified_mismatches": "400",
+         "violations": "444", "scrub_latency_ms": "444", "scrub_ns": "444", "scrub_passes": "444",
+         "verified_blocks": "400", "verified_mismatches": "400",
          "verified_ns": "400", "verified_pages": "400", "verified_sections": "400",
          "verify": "200"}
 USERS = "root:x:0:0::/:/bin/sh\nnobody:x:1000:1000::/:/bin/sh\n"

@@ -123,7 +123,8 @@ def fresh(src, out, goals, config, settings, name):
 
 # --- the checks -------------------------------------------------------------------
 
-@check("every configuration is read back")
+# Those for a cross compiler are read back where there is one: by every build of make matrix.
+@check("every configuration of this machine's compiler is read back")
 def configurations(tree):
     def one(config):
         try:
@@ -132,7 +133,8 @@ def configurations(tree):
             said = [line for line in str(error).splitlines() if line.strip()]
         return [f"{config.name}: {line.strip()}" for line in said]
     with ThreadPoolExecutor(max_workers=JOBS) as pool:
-        return [line for lines in pool.map(one, kconfig.table().values()) for line in lines]
+        mine = [config for config in kconfig.table().values() if not config.cross]
+        return [line for lines in pool.map(one, mine) for line in lines]
 
 
 def warnings(tree, name, src, out, goals):

@@ -37,7 +37,8 @@ def record(gib=1, **other):
     sections = gib * 8
     return {"gib": gib, "sections": sections, "pages": sections << 15, "distance": 8192,
             "bytes": sections * 8192 + 4 * 4096, "verified_sections": sections,
-            "verified_ns": sections * 9000, "init_ns": 50_000 + sections * 9000, **other}
+            "verified_ns": sections * 9000, "scrub_ns": gib * 80_000,
+            "init_ns": 50_000 + sections * 9000, **other}
 
 
 def over(budgets):

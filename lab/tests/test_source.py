@@ -224,6 +224,20 @@ class Mirror(fake.unittest.TestCase):
         with self.assertRaises(common.LabError):
             self.site("Packages|http://m/ubuntu|Ubuntu|Ubuntu|/x:1")
 
+    def test_another_architecture_comes_from_the_suites_of_this_machine(self):
+        rows = {"LABEL": ["Packages|http://m/debian|Debian|Debian|/x:1"],
+                "RELEASE": ["Packages|http://m/debian|stable", "Packages|http://m/third|other",
+                            "Packages|http://m/debian|stable-updates",
+                            "Packages|http://m/debian|stable"]}
+
+        def answer(argv, **_):
+            return "\n".join(next(lines for word, lines in rows.items() if word in argv[-1]))
+        with mock.patch.object(apt, "run", answer):
+            root = apt.Foreign("/nowhere", "s390x")
+            self.assertEqual(root.suites(), ["stable", "stable-updates"])
+            self.assertEqual(root.native(), "s390x")
+            self.assertIn("APT::Architecture=s390x", root.options())
+
 
 class Packages(fake.unittest.TestCase):
     EXTRA = {"no-such-package": ["no-such-program"], "coreutils": ["ls"]}

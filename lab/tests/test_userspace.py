@@ -13,7 +13,7 @@ from lab.common import LabError
 
 
 def judged(built, ran=(0, "")):
-    program = SimpleNamespace(name="p", binary=Path("p"), args=(), command=lambda: ["cc"])
+    program = SimpleNamespace(name="p", binary=Path("p"), args=(), runner=(), command=lambda: ["cc"])
     with mock.patch.object(userspace, "capture", return_value=ran), \
          contextlib.redirect_stdout(io.StringIO()) as out:
         bad = userspace.judge(1, program, built)

@@ -21,6 +21,7 @@
 #include <linux/string.h>
 
 #include "../internal.h"
+#include "block.h"
 #include "hotplug.h"
 #include "report.h"
 #include "section.h"
@@ -57,12 +58,17 @@ static enum pc_violation pc_judge(const struct dual_bitmap_fault *fault, enum pc
 	return PC_BAD_SECONDARY;
 }
 
-/*
+/**
+ * pc_conclude - find out what exactly is wrong, and report it
+ * @report: what is known; its violation is what the caller itself has to say
+ * @fault: the record, NULL if it was sound or not reached
+ *
  * All hooks end here when something is wrong.  What is looked at first decides:
- * the pointer, the way to the record, the record (@fault, NULL if it was sound or
- * not reached), and then what the hook itself has to say.
+ * the pointer, the way to the record, the record, and then @report.
+ *
+ * Context: Any.
  */
-static void pc_conclude(struct pc_report *report, const struct dual_bitmap_fault *fault)
+void pc_conclude(struct pc_report *report, const struct dual_bitmap_fault *fault)
 {
 	enum pc_violation lookup = pc_store_failure(&pc_store, report->section, report);
 	struct dual_bitmap map;
@@ -152,19 +158,6 @@ static __always_inline bool pc_is_reserved(const struct page *page)
 {
 	/* Other bits may change, this one does not while the page has an owner. */
 	return data_race(page->flags.f) & BIT(PG_reserved);
-}
-
-static __always_inline bool pc_is_block(const struct page *page, unsigned int order,
-					unsigned long *pfn)
-{
-	/* On a linear memmap one test serves for the pointer and for the block. */
-	if (IS_ENABLED(CONFIG_SPARSEMEM_VMEMMAP) && is_power_of_2(sizeof(*page))) {
-		unsigned long offset = (unsigned long)page - (unsigned long)pfn_to_page(0);
-
-		*pfn = page_to_pfn(page);
-		return likely(!(offset & ((sizeof(*page) << order) - 1)));
-	}
-	return pc_is_page(page, pfn) && likely(!(*pfn & ((1UL << order) - 1)));
 }
 
 static noinline void pc_alloc_sections(struct page *page, unsigned int order, unsigned long pfn,
@@ -441,41 +434,75 @@ void __page_consistency_unfree(struct page *page, unsigned int order)
 	__page_consistency_alloc(page, order);
 }
 
-/* Free lists link heads in the zone with heads in struct pages, and nothing else. */
-static bool pc_is_link(const struct list_head *link, const struct zone *zone, unsigned int order)
+/*
+ * A link may lead nowhere because the table is damaged on the way to what it leads to.
+ * Then it is the table that is wrong, and not the list.
+ */
+static bool pc_blame_table(struct pc_report *report)
 {
-	const struct list_head *lists = zone->free_area[order].free_list;
-	unsigned long pfn, offset = (unsigned long)link - (unsigned long)lists;
-	struct dual_bitmap map __uninitialized;
+	const struct page *page = list_entry((struct list_head *)report->link, struct page,
+					     buddy_list);
+	struct pc_report way = *report;
+	struct dual_bitmap map;
 
-	if (offset < sizeof(zone->free_area[order].free_list))
-		return IS_ALIGNED(offset, sizeof(*link));
-	return pc_is_page(list_entry(link, struct page, buddy_list), &pfn) &&
-	       pc_lookup(pc_section_nr(pfn), &map);
+	if (!report->link || !pc_is_page(page, &way.pfn) ||
+	    pc_lookup(pc_section_nr(way.pfn), &map))
+		return false;
+	way.violation = pc_store_failure(&pc_store, pc_section_nr(way.pfn), &way);
+	if (way.violation == PC_BAD_POINTER)
+		return false;
+	way.page = NULL;
+	way.link = NULL;
+	*report = way;
+	return true;
 }
 
-static noinline void pc_bad_list(enum pc_violation violation, struct page *page,
-				 const struct zone *zone, unsigned int order,
-				 unsigned long pfn, const struct dual_bitmap_fault *fault,
-				 const void *link, unsigned long caller)
+/**
+ * pc_report_block - report what is wrong with a block on a free list
+ * @event: when it was noticed
+ * @page: the block, as the list gave it; anything
+ * @zone: whose list
+ * @order: of the list
+ * @bad: what is wrong
+ * @caller: who asked
+ *
+ * Context: Any.
+ */
+noinline void pc_report_block(enum pc_event event, const struct page *page,
+			      const struct zone *zone, unsigned int order,
+			      const struct pc_bad_block *bad, unsigned long caller)
 {
 	struct pc_report report = {
-		.event = PC_LEAVE_LIST, .violation = violation, .page = page, .pfn = pfn,
-		.order = order, .section = pc_section_nr(pfn), .zone = zone, .link = link,
-		.caller = caller,
+		.event = event, .violation = bad->violation, .page = page, .order = order,
+		.zone = zone, .link = bad->link, .caller = caller,
 	};
 
-	pc_conclude(&report, fault);
+	if (pc_blame_table(&report))
+		return pc_report(&report);
+	pc_is_page(page, &report.pfn);
+	report.section = pc_section_nr(report.pfn);
+	pc_conclude(&report, bad->has_words ? &bad->words : NULL);
 }
 
-static noinline void pc_bad_head(const struct zone *zone, unsigned int order, const void *link,
-				 unsigned long caller)
+/**
+ * pc_report_head - report a list head one of whose pointers does not lead back
+ * @event: when it was noticed
+ * @zone: whose list
+ * @order: of the list
+ * @link: the pointer
+ * @caller: who asked
+ *
+ * Context: Any.
+ */
+noinline void pc_report_head(enum pc_event event, const struct zone *zone, unsigned int order,
+			     const void *link, unsigned long caller)
 {
-	const struct pc_report report = {
-		.event = PC_JOIN_LIST, .violation = PC_BAD_LINK, .order = order, .zone = zone,
+	struct pc_report report = {
+		.event = event, .violation = PC_BAD_LINK, .order = order, .zone = zone,
 		.link = link, .caller = caller,
 	};
 
+	pc_blame_table(&report);
 	pc_report(&report);
 }
 
@@ -494,35 +521,19 @@ static noinline void pc_bad_head(const struct zone *zone, unsigned int order, co
 void __page_consistency_leave(struct page *page, struct zone *zone, unsigned int order,
 			      int migratetype)
 {
-	struct dual_bitmap_fault fault __uninitialized;
-	struct list_head *next, *prev, *head;
-	struct dual_bitmap map __uninitialized;
-	unsigned long pfn;
+	const struct list_head *head = &zone->free_area[order].free_list[migratetype];
+	struct pc_bad_block bad __uninitialized;
 
-	if (unlikely(!pc_is_block(page, order, &pfn)))
-		return pc_bad_list(PC_MISALIGNED, page, zone, order, pfn, NULL, NULL, _RET_IP_);
-	if (unlikely(!pc_lookup(pc_section_nr(pfn), &map)))
-		return pc_bad_list(PC_BAD_POINTER, page, zone, order, pfn, NULL, NULL, _RET_IP_);
-	if (unlikely(!dual_bitmap_is_clear(&map, pc_section_bit(pfn), order, &fault)))
-		return pc_bad_list(PC_BAD_BLOCK, page, zone, order, pfn, &fault, NULL, _RET_IP_);
-	/* The whole words, not only the bits that PageBuddy() and buddy_order() look at. */
-	if (unlikely(data_race(page->page_type) != (unsigned int)PGTY_buddy << 24 ||
-		     page_private(page) != order))
-		return pc_bad_list(PC_BAD_BLOCK, page, zone, order, pfn, NULL, NULL, _RET_IP_);
-
-	next = READ_ONCE(page->buddy_list.next);
-	if (unlikely(!pc_is_link(next, zone, order) || next->prev != &page->buddy_list))
-		return pc_bad_list(PC_BAD_LINK, page, zone, order, pfn, NULL, next, _RET_IP_);
-	prev = READ_ONCE(page->buddy_list.prev);
-	if (unlikely(!pc_is_link(prev, zone, order) || prev->next != &page->buddy_list))
-		return pc_bad_list(PC_BAD_LINK, page, zone, order, pfn, NULL, prev, _RET_IP_);
+	if (unlikely(!pc_prove_state(page, order, &bad) ||
+		     !pc_prove_links(page, zone, order, &bad)))
+		return pc_report_block(PC_LEAVE_LIST, page, zone, order, &bad, _RET_IP_);
 
 	/* A head that leads into the middle of its list leads to a sound block. */
-	head = &zone->free_area[order].free_list[migratetype];
-	if (unlikely((head->next == &page->buddy_list && prev != head) ||
-		     (head->prev == &page->buddy_list && next != head)))
-		pc_bad_list(PC_BAD_LINK, page, zone, order, pfn, NULL, &page->buddy_list,
-			    _RET_IP_);
+	if (unlikely((head->next == &page->buddy_list && page->buddy_list.prev != head) ||
+		     (head->prev == &page->buddy_list && page->buddy_list.next != head))) {
+		pc_is_bad(&bad, PC_BAD_LINK, false, &page->buddy_list);
+		pc_report_block(PC_LEAVE_LIST, page, zone, order, &bad, _RET_IP_);
+	}
 }
 
 /**
@@ -543,7 +554,7 @@ void __page_consistency_join(struct zone *zone, unsigned int order, int migratet
 
 	if (unlikely(!pc_is_link(link, zone, order) ||
 		     (tail ? link->next : link->prev) != head))
-		pc_bad_head(zone, order, link, _RET_IP_);
+		pc_report_head(PC_JOIN_LIST, zone, order, link, _RET_IP_);
 }
 
 #ifdef CONFIG_PAGE_CONSISTENCY_PCP
@@ -568,7 +579,7 @@ static noinline void pc_bad_pcp(enum pc_event event, enum pc_violation violation
 		.section = pc_section_nr(pfn), .link = link, .caller = caller,
 	};
 
-	if (page)
+	if (!pc_blame_table(&report) && page)
 		pc_conclude(&report, fault);
 	else
 		pc_report(&report);

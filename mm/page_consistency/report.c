@@ -53,6 +53,7 @@ static const char * const pc_violations[] = {
 	[PC_MISALIGNED]		= "block not aligned to its order",
 	[PC_BAD_BLOCK]		= "free block contradicts the record",
 	[PC_BAD_LINK]		= "free list corrupt",
+	[PC_NOT_REACHED]	= "checker not reached",
 };
 
 static_assert(ARRAY_SIZE(pc_violations) == PC_NR_VIOLATIONS);

@@ -26,6 +26,7 @@ enum pc_violation {
 	PC_MISALIGNED,		/* the block's PFN is no multiple of its size */
 	PC_BAD_BLOCK,		/* PageBuddy or order contradict the record */
 	PC_BAD_LINK,		/* free-list pointers do not lead back */
+	PC_NOT_REACHED,		/* a page went out or in, and the record did not change */
 	PC_NR_VIOLATIONS
 };
 
@@ -57,7 +58,7 @@ enum pc_event {
  * @fault: the words, bits in the mask as they were before they were changed
  * @entry: the table entry as it was found
  * @root: for PC_BAD_ROOT, the pointer and its inverted copy
- * @zone: whose free list, for PC_LEAVE_LIST and PC_JOIN_LIST
+ * @zone: whose free list, for lists
  * @link: for PC_BAD_LINK, the pointer that does not lead back
  * @caller: return address of the hook
  *

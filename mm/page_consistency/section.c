@@ -17,7 +17,9 @@
 #include <linux/memblock.h>
 #include <linux/minmax.h>
 #include <linux/mmzone.h>
+#include <linux/mutex.h>
 #include <linux/nodemask.h>
+#include <linux/preempt.h>
 #include <linux/printk.h>
 #include <linux/string.h>
 
@@ -69,6 +71,8 @@ enum pc_violation pc_store_failure(const struct pc_store *store, unsigned long s
 	unsigned long nr = pc_root_nr(section);
 	const struct pc_section *root;
 
+	/* Roots come and go with hot-added memory, after a grace period. */
+	guard(preempt_notrace)();
 	report->section = section;
 	if (section >= READ_ONCE(store->nr_sections))
 		return PC_BAD_POINTER;
@@ -102,10 +106,12 @@ unsigned long pc_next_section(unsigned long section)
 	struct pc_report unused = { };
 	struct dual_bitmap map;
 
-	for (; section < READ_ONCE(pc_store.nr_sections); section++)
+	for (; section < READ_ONCE(pc_store.nr_sections); section++) {
+		guard(preempt)();
 		if (pc_lookup(section, &map) ||
 		    pc_store_failure(&pc_store, section, &unused) != PC_BAD_POINTER)
 			break;
+	}
 	return section;
 }
 

@@ -7,10 +7,12 @@
 #include <linux/init.h>
 #include <linux/kobject.h>
 #include <linux/kstrtox.h>
+#include <linux/math.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/page_consistency.h>
 #include <linux/sysfs.h>
+#include <linux/time64.h>
 
 #include "report.h"
 #include "scrub.h"
@@ -19,6 +21,14 @@
 /* Of the last verification. */
 static struct pc_verified pc_last;
 static DEFINE_MUTEX(pc_last_mutex);
+
+static struct pc_scrubbed pc_scrubbed(void)
+{
+	struct pc_scrubbed state;
+
+	pc_scrub_state(&state);
+	return state;
+}
 
 #define PC_ATTR(_name, _mode, _format, _value)						\
 static ssize_t _name##_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)	\
@@ -38,6 +48,10 @@ PC_ATTR(verified_pages, 0400, "%lu", pc_last.pages);
 PC_ATTR(verified_blocks, 0400, "%lu", pc_last.blocks);
 PC_ATTR(verified_mismatches, 0400, "%lu", pc_last.mismatches);
 PC_ATTR(verified_ns, 0400, "%llu", pc_last.ns);
+PC_ATTR(scrub_passes, 0444, "%lu", pc_scrubbed().passes);
+PC_ATTR(scrub_ns, 0444, "%llu", pc_scrubbed().work_ns);
+PC_ATTR(scrub_latency_ms, 0444, "%llu",
+	DIV_ROUND_UP_ULL(pc_scrubbed().latency_ns, NSEC_PER_MSEC));
 
 static ssize_t verify_store(struct kobject *kobj, struct kobj_attribute *attr,
 			    const char *buf, size_t count)
@@ -73,6 +87,9 @@ static struct attribute *pc_attrs[] = {
 	&verified_blocks_attr.attr,
 	&verified_mismatches_attr.attr,
 	&verified_ns_attr.attr,
+	&scrub_passes_attr.attr,
+	&scrub_ns_attr.attr,
+	&scrub_latency_ms_attr.attr,
 	NULL
 };
 
