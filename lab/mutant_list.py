@@ -300,8 +300,8 @@ mutant("damage-taken-for-a-transition", UML, "page_consistency.verification_find
 
 mutant("audit-skips-the-last-blocks", UML, "page_consistency_scrub.every_free_block_is_audited", (
     AUDIT,
-    "		if (bit >= PC_SECTION_PAGES)\n			return;\n",
-    "		if (bit >= PC_SECTION_PAGES / 2)\n			return;\n"))
+    "	for (word = BIT_WORD(bit); word < PC_ARRAY_WORDS; word++) {\n",
+    "	for (word = BIT_WORD(bit); word < PC_ARRAY_WORDS / 2; word++) {\n"))
 
 mutant("audit-steps-over-a-block", UML, "page_consistency_scrub.every_free_block_is_audited", (
     AUDIT,
@@ -338,7 +338,7 @@ mutant("head-does-not-prove-its-block", UML,
            "		;\n"))
 
 mutant("order-of-a-damaged-block-believed", UML,
-       "page_consistency_scrub.flipped_word_of_a_free_block_is_found", (
+       "page_consistency_lists.block_that_contradicts_the_record_is_reported", (
            BLOCK,
            "		     page_private(page) != order))\n",
            "		     0))\n"))

@@ -60,7 +60,7 @@ mutant("cancellation-not-noticed", BOOT, "hotplug:online refused by a notifier a
 
 PCP = "page_consistency_pcp."
 
-mutant("link-of-a-per-cpu-list-not-followed-back", UML, PCP + "flipped_bit_of_a_link_is_reported", (
+mutant("link-of-a-per-cpu-list-not-followed-back", UML, PCP + "link_to_another_block_is_reported", (
     CORE,
     "	if (unlikely(!pc_is_pcp_link(prev, list) || prev->next != &page->pcp_list))\n",
     "	if (unlikely(!pc_is_pcp_link(prev, list)))\n"))
