@@ -31,7 +31,7 @@ mutant("longer-table-without-the-old-roots", X86, SUITE + "table_grows_with_memo
     "		roots[nr] = old ? old_roots[nr] : absent;\n",
     "		roots[nr] = old && nr ? old_roots[nr] : absent;\n"))
 
-mutant("root-of-hot-added-memory-stays", X86, SUITE + "memory_that_comes_starts_outside", (
+mutant("root-of-hot-added-memory-stays", X86, SUITE + "root_comes_and_goes_with_its_sections", (
     HOTPLUG,
     "	pc_root_drop(section);\n",
     ""))
