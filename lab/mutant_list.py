@@ -135,12 +135,12 @@ mutant("section-mask-off-by-one", FLAT, "pfns_lead_back_to_themselves", (
 
 mutant("seal-ignored", UML, "page_consistency.flipped_bit_in_the_table_is_found", (
     LOOKUP,
-    "	return likely(READ_ONCE(entry->seal) == pc_seal(map, section));\n",
+    "	return likely(data_race(entry->seal) == pc_seal(map, section));\n",
     "	return likely(entry->seal);\n"))
 
 mutant("root-copy-ignored", UML, "page_consistency.flipped_bit_in_the_table_is_found", (
     LOOKUP,
-    "	if (unlikely((unsigned long)entry != ~READ_ONCE(READ_ONCE(store->inverted)[nr])))\n",
+    "	if (unlikely((unsigned long)entry != ~READ_ONCE(data_race(store->inverted)[nr])))\n",
     "	if (unlikely(!entry))\n"))
 
 mutant("last-section-of-a-range-untracked", UML, "page_consistency.all_memory_is_tracked", (

@@ -62,15 +62,16 @@ static __always_inline bool pc_store_lookup(const struct pc_store *store, unsign
 	unsigned long nr = pc_root_nr(section);
 	const struct pc_section *entry;
 
-	if (unlikely(section >= READ_ONCE(store->nr_sections)))
+	/* Each is read once; a volatile access would cost an instruction. */
+	if (unlikely(section >= data_race(store->nr_sections)))
 		return false;
-	entry = READ_ONCE(READ_ONCE(store->roots)[nr]);
-	if (unlikely((unsigned long)entry != ~READ_ONCE(READ_ONCE(store->inverted)[nr])))
+	entry = READ_ONCE(data_race(store->roots)[nr]);
+	if (unlikely((unsigned long)entry != ~READ_ONCE(data_race(store->inverted)[nr])))
 		return false;
 	entry += pc_root_index(section);
 	map->primary = READ_ONCE(entry->map.primary);
 	map->secondary = READ_ONCE(entry->map.secondary);
-	return likely(READ_ONCE(entry->seal) == pc_seal(map, section));
+	return likely(data_race(entry->seal) == pc_seal(map, section));
 }
 
 static __always_inline bool pc_lookup(unsigned long section, struct dual_bitmap *map)
