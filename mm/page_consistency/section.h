@@ -62,15 +62,18 @@ static __always_inline bool pc_store_lookup(const struct pc_store *store, unsign
 	unsigned long nr = pc_root_nr(section);
 	const struct pc_section *entry;
 
-	/* Each is read once; a volatile access would cost an instruction. */
+	/* It only grows; a volatile access would cost an instruction. */
 	if (unlikely(section >= data_race(store->nr_sections)))
 		return false;
+	/* Replaced by a longer one with the same contents, as is the next. */
 	entry = READ_ONCE(data_race(store->roots)[nr]);
+	/* See above. */
 	if (unlikely((unsigned long)entry != ~READ_ONCE(data_race(store->inverted)[nr])))
 		return false;
 	entry += pc_root_index(section);
 	map->primary = READ_ONCE(entry->map.primary);
 	map->secondary = READ_ONCE(entry->map.secondary);
+	/* Written last; whatever else it is does not fit the pointers. */
 	return likely(data_race(entry->seal) == pc_seal(map, section));
 }
 
