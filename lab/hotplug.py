@@ -7,10 +7,15 @@ A Guest needs room for it: qemu.Guest(..., extra=hotplug.ROOM).
 import time
 
 from lab.common import LabError
+from lab.splat import Allow
 
 # A second -m adds to the first; an SRAT comes with it, as on a machine with such slots.
 ROOM = ["-m", "slots=8,maxmem=8G"]
 BLOCKS = "/sys/devices/system/memory"
+# What an offline prints of a page that keeps it from going on, for the time being or for good.
+UNMOVABLE = [Allow("bad-page",
+                   "page dumped because: (unmovable page|migration failure|isolation failed)",
+                   "ordinary words of memory offlining")]
 POISON = 60		# seconds that the guest may take to let go of memory
 
 

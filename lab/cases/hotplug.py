@@ -8,14 +8,10 @@ import re
 from lab import build, hotplug, qemu
 from lab.cases import Failure, case
 from lab.cases.witness import (agrees, check, meminfo, number, silent, value, verify, vmstat)
-from lab.hotplug import BLOCKS, Dimm, refused, set_state, state
+from lab.hotplug import BLOCKS, UNMOVABLE, Dimm, refused, set_state, state
 from lab.record import Record
-from lab.splat import Allow
 
-MACHINE = {"memory": "512M", "extra": hotplug.ROOM}
-# What an offline that fails prints of the page that made it fail.
-UNMOVABLE = [Allow("bad-page", "page dumped because: (unmovable page|migration failure)",
-                   "ordinary words of memory offlining")]
+MACHINE = {"memory": "512M", "extra": hotplug.ROOM, "allow": UNMOVABLE}
 PAIR = 2 * 4096			# bytes that a section's arrays take
 INJECT = "/sys/kernel/debug/notifier-error-inject/memory/actions"
 FAIL = "/sys/kernel/debug/fail_page_alloc"
@@ -99,7 +95,7 @@ def dimm_kernel(note):
             expect(guest, before, len(blocks))
             use(guest, 400)
         note(f"{left} of {len(blocks)} blocks could not be taken offline the last time")
-    silent(note, drive, allow=UNMOVABLE, **MACHINE)
+    silent(note, drive, **MACHINE)
 
 
 @case(["x86"], "DIMM with the memory map on itself")
@@ -122,6 +118,7 @@ def memmap_on_memory(note):
 @case(["x86-debug"], "DIMM under KASAN and lockdep")
 def dimm_debug(note):
     silent(note, lambda guest: cycle(guest, note, fill=300), config="x86-debug", memory="1G",
+           allow=UNMOVABLE,
            extra=hotplug.ROOM)
 
 
@@ -142,7 +139,7 @@ def node(note):
             check(value(guest, online) == "0", "node 1 still has memory")
             dimm.unplug()
             check(record(guest) == before, f"left behind: {before} became {record(guest)}")
-    silent(note, drive, memory="512M", extra=[
+    silent(note, drive, memory="512M", allow=UNMOVABLE, extra=[
         *hotplug.ROOM, "-object", "memory-backend-ram,id=ram0,size=512M",
         "-numa", "node,nodeid=0,memdev=ram0", "-numa", "node,nodeid=1"])
 
@@ -165,7 +162,8 @@ def beyond(note):
         # The longer table stays.
         check(number(guest, "bytes") == before[1] + 2 * 4096,
               f"bytes: {before[1]} became {number(guest, 'bytes')}")
-    silent(note, drive, "numa=off", memory="512M", extra=["-m", "slots=8,maxmem=64G"])
+    silent(note, drive, "numa=off", memory="512M", allow=UNMOVABLE,
+           extra=["-m", "slots=8,maxmem=64G"])
 
 
 def virtio(requested):
@@ -188,7 +186,8 @@ def virtio_at_boot(note):
         guest.wait_for(lambda: meminfo(guest, "MemTotal") > 600 << 10, 30, "virtio-mem's memory")
         use(guest, 500)
         resize(guest, 0)
-    silent(note, drive, "memhp_default_state=online_movable", memory="512M", extra=virtio(256))
+    silent(note, drive, "memhp_default_state=online_movable", memory="512M", allow=UNMOVABLE,
+           extra=virtio(256))
 
 
 @case(["x86"], "virtio-mem that grows and shrinks, also by parts of a section")
@@ -200,7 +199,8 @@ def virtio_later(note):
             use(guest, 300)
             check(verify(guest)[3] == 0, f"mismatches at {size} MiB")
         guest.wait_for(lambda: record(guest) == before, 30, f"the record to be {before} again")
-    silent(note, drive, "memhp_default_state=online_movable", memory="512M", extra=virtio(0))
+    silent(note, drive, "memhp_default_state=online_movable", memory="512M", allow=UNMOVABLE,
+           extra=virtio(0))
 
 
 @case(["x86"], "boot memory offline and online again")
@@ -220,7 +220,8 @@ def boot_memory(note):
             set_state(guest, two, "online_movable")
             check(record(guest) == before, f"{before} became {record(guest)}")
             use(guest, 600)
-    silent(note, drive, "movablecore=600M", memory="1G", extra=hotplug.ROOM)
+    silent(note, drive, "movablecore=600M", memory="1G", allow=UNMOVABLE,
+           extra=hotplug.ROOM)
 
 
 @case(["x86"], "offline that fails is rolled back")

@@ -5,7 +5,7 @@ from lab import hotplug
 from lab.cases import case
 from lab.cases.hotplug import MACHINE, expect, record, use
 from lab.cases.witness import check, meminfo, silent, verify
-from lab.hotplug import Dimm, set_state
+from lab.hotplug import UNMOVABLE, Dimm, set_state
 
 CYCLES = 200
 LOAD = "stress-ng --quiet --fork 1 --mmap 1 --mmap-bytes 24M --pipe 1 --vm 1 --vm-bytes 32M"
@@ -60,4 +60,4 @@ def large_blocks(note):
         dimm.unplug()
         check(record(guest) == before, f"left behind: {before} became {record(guest)}")
         note(f"blocks of {size >> 20} MiB")
-    silent(note, drive, memory="66G", extra=["-m", "slots=8,maxmem=80G"])
+    silent(note, drive, memory="66G", allow=UNMOVABLE, extra=["-m", "slots=8,maxmem=80G"])

@@ -9,6 +9,7 @@ from lab import build, qemu, reports, selftests, tap
 from lab.cases import Failure, case
 from lab.cases.witness import agrees, check, meminfo, number, verify
 from lab.common import LabError
+from lab.hotplug import UNMOVABLE
 from lab.qemu import Guest, GuestPanic
 from lab.selftests import PLACE
 from lab.snapshot import Snapshot
@@ -19,8 +20,6 @@ PREFIX = "PAGE_"
 SKIPPED = 4			# kselftest's status
 ALLOW = [Allow(kind, ".", "a report that a trigger has caused")
          for kind in ("checker", "trace", "bad-page")]
-# Blocks of memory that cannot go offline are tried, too.
-STUCK = Allow("bad-page", "page dumped because: unmovable page", "the kernel says why they stay")
 # A leak of the four pages of each would be 8 MiB.
 ROUNDS, NOISE = 500, 3 << 10
 # To cause it, hooks would have to be patched out of the running kernel.
@@ -204,7 +203,7 @@ def hotplug(note):
     def drive(guest, part):
         ktap(guest, part, "mm/page_consistency_hotplug.sh 4 3", 300)
         agrees(guest, note)
-    play(note, drive, "on movablecore=512M", smp=2, memory="1G", allow=[STUCK])
+    play(note, drive, "on movablecore=512M", smp=2, memory="1G", allow=UNMOVABLE)
 
 
 @case(["x86"], "mm/page_consistency_hotplug.sh, without anything that can go offline")
@@ -236,4 +235,4 @@ def as_kselftest(note):
         for word, name in tests:
             part(name, *verdict("" if word == "ok" else text))
         agrees(guest, note, "report")
-    play(note, drive, "report", smp=2, memory="1G", allow=[STUCK])
+    play(note, drive, "report", smp=2, memory="1G", allow=UNMOVABLE)
