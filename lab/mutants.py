@@ -25,7 +25,8 @@ from lab.tap import CRASH, FAIL
 
 INNER = "LAB_MUTANTS"			# set in the environment of the second start
 UML_SECONDS = 60
-GROUPS = ("silent", "hotplug", "paths", "scrub", "panicking", "report_mode")	# of lab/cases
+GROUPS = ("silent", "hotplug", "paths", "scrub", "panicking", "report_mode",	# of lab/cases
+          "memory_failure", "dax")
 
 
 class Stale(LabError):
