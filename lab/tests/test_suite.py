@@ -279,7 +279,7 @@ class Unit(unittest.TestCase):
     def test_suite_that_is_not_there(self):
         results = tap.parse("KTAP version 1\n1..1\nok 1 dual_bitmap\n")
         with self.assertRaisesRegex(cases.Failure, "page_consistency"):
-            unit.all_suites(results)
+            unit.both_suites(results)
 
 
 class Witness(unittest.TestCase):
