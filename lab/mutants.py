@@ -20,7 +20,7 @@ import traceback
 from lab import build, common, suite, tree, uml, userspace
 from lab.common import LabError, say, show
 from lab.git import Git
-from lab.mutant_list import MUTANTS
+from lab.mutant_list_lists import MUTANTS
 from lab.tap import CRASH, FAIL
 
 INNER = "LAB_MUTANTS"			# set in the environment of the second start
@@ -45,7 +45,7 @@ def mutated(text, edit):
     if count != 1:
         raise Stale(f"{edit.file}: found {count} times, must be once:\n"
                     + "\n".join("  | " + line for line in edit.old.splitlines())
-                    + "\nThe source has changed; adapt lab/mutant_list.py.")
+                    + "\nThe source has changed; adapt lab/mutant_list*.py.")
     if edit.old == edit.new:
         raise Stale(f"{edit.file}: the mutant changes nothing")
     return text.replace(edit.old, edit.new)

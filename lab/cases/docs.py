@@ -258,14 +258,15 @@ def every_report_name_is_documented(note):
 @case()
 def every_way_of_pages_has_its_test(note):
     """Also: each function it names is in the kernel, and each case of paths.py in the table."""
-    from lab import suite		# here, for suite loads this module
+    from lab import matrix, suite		# here, for suite loads this module
     from lab.cases import paths
 
     titles = {suite.title(one) for one in suite.load(suite.MODULES + suite.LONG_MODULES)}
     parts = {f"paths: {paths.MISTAKES}: {part}" for part in paths.TWICE}
     must = sorted(name for name in titles if name.startswith("paths: ")
                   and name != f"paths: {paths.MISTAKES}")
-    known = titles | parts | ways.kunit_tests(common.ROOT / "mm/tests")
+    known = titles | parts | ways.kunit_tests(common.ROOT / "mm/tests") \
+        | {f"matrix: {target.name}" for target in matrix.TARGETS}
     text = (Path(common.ROOT) / ways.TABLE).read_text()
     wrong = ways.problems(text, known, build.source(), must)
     if wrong:

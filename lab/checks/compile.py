@@ -70,7 +70,7 @@ def configured(config, src, out):
         if log.exists():
             said += [line for line in log.read_text(errors="replace").splitlines()
                      if re.search(r"warning|error", line, re.I)
-                     and "Value of CONFIG" not in line]
+                     and not re.match(r"(Value of|Previous value:|New value:) ", line)]
     return said
 
 
@@ -169,12 +169,17 @@ def ours(tree, goal):
     return tree.is_ours(goal[:-2] + ".c")
 
 
+# What has an option of its own: part of a file's name, option.
+OPTIONAL = (("/tests/", "CONFIG_KUNIT"), ("hotplug", "CONFIG_MEMORY_HOTPLUG"),
+            ("_pcp_", "CONFIG_PAGE_CONSISTENCY_PCP"), ("inject", "CONFIG_LKDTM"))
+
+
 def buildable(tree, name, goals):
     """Without what this configuration has switched off: 'make x.o' builds it regardless."""
     config = kconfig.find(name)
     asked = kconfig.wanted(config.files(False))
-    kunit = asked.get("CONFIG_KUNIT", ("n",))[0] != "n"
-    return [g for g in goals if kunit or "/tests/" not in g]
+    off = [part for part, option in OPTIONAL if asked.get(option, ("n",))[0] == "n"]
+    return [g for g in goals if not any(part in g for part in off)]
 
 
 @check("W=1 on x86-64 (SPARSEMEM_VMEMMAP) says nothing new")

@@ -10,7 +10,8 @@ from pathlib import Path
 from unittest import mock
 
 from lab import common, mutants
-from lab.mutant_list import MUTANTS, Edit, Mutant
+from lab.mutant_list import Edit, Mutant
+from lab.mutant_list_lists import MUTANTS
 
 
 def one(*edits, killer="user p", test="the_test"):

@@ -109,7 +109,9 @@ static int pc_table_grow(unsigned long section, int nid)
 		roots[nr] = old ? old_roots[nr] : absent;
 		inverted[nr] = old ? old_inverted[nr] : ~(unsigned long)absent;
 	}
+	/* Whoever follows a pointer to either finds it filled. */
 	smp_store_release(&pc_store.roots, roots);
+	/* Likewise. */
 	smp_store_release(&pc_store.inverted, inverted);
 	synchronize_rcu();
 	WRITE_ONCE(pc_store.nr_sections, nr_sections);

@@ -332,12 +332,14 @@ static int pc_verify_all(struct pc_verified *result)
 {
 	unsigned long section;
 
-	for_each_pc_section(section) {
+	for (section = pc_next_section(0); section < READ_ONCE(pc_store.nr_sections);
+	     section = pc_next_section(section + 1)) {
 		pc_compare_section(section, result);
 		if (fatal_signal_pending(current))
 			return -EINTR;
 	}
-	for_each_pc_section(section) {
+	for (section = pc_next_section(0); section < READ_ONCE(pc_store.nr_sections);
+	     section = pc_next_section(section + 1)) {
 		pc_audit_section(section, result);
 		if (fatal_signal_pending(current))
 			return -EINTR;
@@ -472,7 +474,8 @@ static bool pc_scrub_sections(struct pc_pass *pass, struct pc_verified *result)
 {
 	unsigned long section;
 
-	for_each_pc_section(section) {
+	for (section = pc_next_section(0); section < READ_ONCE(pc_store.nr_sections);
+	     section = pc_next_section(section + 1)) {
 		pc_scrub_turn_begin();
 		pc_compare_section(section, result);
 		pc_audit_section(section, result);
@@ -594,7 +597,7 @@ static int __init pc_scrub_init(void)
 		return 0;
 	task = kthread_run(pc_scrub_thread, NULL, "page_consistency");
 	if (IS_ERR(task))
-		pc_panic("asked for and not possible: no task for scrubbing (%ld)", PTR_ERR(task));
+		pc_panic("asked for and not possible: no task for scrubbing (%pe)", task);
 	return 0;
 }
 late_initcall(pc_scrub_init);

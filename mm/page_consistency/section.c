@@ -35,6 +35,7 @@ struct pc_store pc_store __read_mostly;
 struct pc_store pc_store __ro_after_init;
 #endif
 
+/* Guards changes of the table. */
 DEFINE_MUTEX(pc_store_mutex);
 
 /* Several small arrays share a page, large ones are chunks of their own. */

@@ -82,11 +82,6 @@ enum pc_violation pc_store_failure(const struct pc_store *store, unsigned long s
 				   struct pc_report *report);
 unsigned long pc_next_section(unsigned long section);
 
-/* Sections may come and go meanwhile. */
-#define for_each_pc_section(section)							\
-	for (section = pc_next_section(0); section < READ_ONCE(pc_store.nr_sections);	\
-	     section = pc_next_section(section + 1))
-
 const char *pc_store_init(bool remote);
 
 /* How far apart two arrays are, in bytes. */

@@ -159,6 +159,27 @@ static void table_grows_with_memory_beyond_it(struct kunit *test)
 	expect_silence(test);
 }
 
+static void root_comes_and_goes_with_its_sections(struct kunit *test)
+{
+	unsigned long pfn = first_pfn(pc_store.nr_sections);
+	struct before before;
+
+	/* Behind this the table ends with a root that has no section. */
+	KUNIT_ASSERT_EQ(test, pc_memory_online(pfn, pfn + PC_SECTION_PAGES, 0), 0);
+	pc_memory_offline(pfn, pfn + PC_SECTION_PAGES);
+
+	before = now();
+	KUNIT_ASSERT_EQ(test, pc_memory_online(pfn, pfn + 2 * PC_SECTION_PAGES, 0), 0);
+	KUNIT_EXPECT_EQ(test, pc_store.bytes,
+			before.bytes + PAGE_SIZE + 4 * PAGE_ALIGN(PC_ARRAY_BYTES));
+	pc_memory_offline(pfn, pfn + PC_SECTION_PAGES);
+	KUNIT_EXPECT_EQ(test, pc_store.bytes,
+			before.bytes + PAGE_SIZE + 2 * PAGE_ALIGN(PC_ARRAY_BYTES));
+	pc_memory_offline(pfn + PC_SECTION_PAGES, pfn + 2 * PC_SECTION_PAGES);
+	expect_as_before(test, before);
+	expect_silence(test);
+}
+
 static void damaged_entry_is_not_built_upon(struct kunit *test)
 {
 	unsigned long section = free_sections(test, 1), pfn = first_pfn(section);
@@ -183,6 +204,7 @@ static struct kunit_case page_consistency_hotplug_cases[] = {
 	KUNIT_CASE(range_is_rounded_to_sections),
 	KUNIT_CASE(damaged_entry_is_not_built_upon),
 	KUNIT_CASE_SLOW(table_grows_with_memory_beyond_it),
+	KUNIT_CASE(root_comes_and_goes_with_its_sections),
 	{}
 };
 

@@ -82,6 +82,26 @@ static void flipped_bit_of_a_link_is_reported(struct kunit *test)
 	undo_list(test, &list);
 }
 
+/* Both are on the list, and neither leads back. */
+static void link_to_another_block_is_reported(struct kunit *test)
+{
+	struct list_head *links, sound;
+	struct pcp_list list;
+
+	make_list(test, &list, 0);
+	links = &list.page[1]->pcp_list;
+	sound = *links;
+	links->next = &list.page[0]->pcp_list;
+	page_consistency_leave_pcp(list.page[1], &list.head, 0);
+	expect_report(test, PC_BAD_LINK, PC_LEAVE_PCP);
+	*links = sound;
+	links->prev = &list.page[2]->pcp_list;
+	page_consistency_leave_pcp(list.page[1], &list.head, 0);
+	expect_report(test, PC_BAD_LINK, PC_LEAVE_PCP);
+	*links = sound;
+	undo_list(test, &list);
+}
+
 static void flipped_bit_of_the_head_is_reported(struct kunit *test)
 {
 	struct pcp_list list;
@@ -134,6 +154,7 @@ static void listed_page_in_use_is_reported(struct kunit *test)
 static struct kunit_case page_consistency_pcp_cases[] = {
 	KUNIT_CASE_PARAM(healthy_list_is_silent, order_gen_params),
 	KUNIT_CASE(flipped_bit_of_a_link_is_reported),
+	KUNIT_CASE(link_to_another_block_is_reported),
 	KUNIT_CASE(flipped_bit_of_the_head_is_reported),
 	KUNIT_CASE(pointer_that_is_no_struct_page_is_reported),
 	KUNIT_CASE_PARAM(listed_page_in_use_is_reported, order_gen_params),
