@@ -48,6 +48,8 @@ TITLES = {
     "checker not reached":
         "A page went out or in and the record did not change: the checker is switched off, or the "
         "allocator passes it by.",
+    "record in failed memory":
+        "The hardware says that memory is broken in which the checker keeps part of its record.",
 }
 
 _EVENTS = {
@@ -59,6 +61,7 @@ _EVENTS = {
     "memory hotplug": "while memory came or went",
     "leaving a per-CPU list": "before a block was taken off a list of one CPU",
     "joining a per-CPU list": "before a block was put on a list of one CPU",
+    "memory failure": "when the hardware reported broken memory",
 }
 
 # The lines of the block; groups in _TEXT stay text, x_ ones are hexadecimal.
@@ -68,6 +71,9 @@ _LINES = [(name, re.compile(name + r" +" + rest)) for name, rest in (
     ("page", r"pfn 0x(?P<x_pfn>[0-9a-f]+) order (?P<order>\d+), section (?P<section>\d+)"),
     ("list", r"node (?P<node>-?\d+) zone (?P<zone>\S+) order (?P<order>\d+)"),
     ("link", r"(?P<x_link>[0-9a-f]+) does not lead back"),
+    ("frame", r"(?P<part>[a-z ]+) of sections (?P<first>\d+) to (?P<last>\d+)"),
+    ("other", r"(?:(?P<other>none)|(?P<other_copy>[a-z ]+), pfn 0x(?P<x_other_pfn>[0-9a-f]+), "
+              r"agrees with (?P<agreed>\d+) (?P<agreed_what>free blocks|sealed entries))"),
     ("root", r"(?P<x_root>[0-9a-f]+) inverted copy (?P<x_inverted>[0-9a-f]+)"),
     ("record", r"(?P<state>[a-z ]+), must be (?P<must>[a-z ]+)"),
     ("words", r"primary (?P<x_primary>[0-9a-f]+) secondary (?P<x_secondary>[0-9a-f]+) "
@@ -81,12 +87,15 @@ _LINES = [(name, re.compile(name + r" +" + rest)) for name, rest in (
                 r"refcount (?P<refcount>-?\d+), reserved (?P<reserved>\d+)"),
     ("policy", r"(?P<policy>\w+), violations (?P<violations>\d+)"),
 )]
-_TEXT = {"event", "caller", "state", "must", "reread", "damage", "entry", "zone", "policy"}
+_TEXT = {"event", "caller", "state", "must", "reread", "damage", "entry", "zone", "policy", "part",
+         "other", "other_copy", "agreed_what"}
 
 # What panic() says of the same violation.
 _ESSENCE = [re.compile(rest) for rest in (
     r"pfn 0x(?P<x_pfn>[0-9a-f]+) order (?P<order>\d+) section (?P<section>\d+)"
     r"(?:: primary (?P<x_old>[0-9a-f]+) secondary (?P<x_old2>[0-9a-f]+) of (?P<x_of>[0-9a-f]+))?$",
+    r"pfn 0x(?P<x_pfn>[0-9a-f]+) order (?P<order>\d+) section (?P<section>\d+): "
+    r"(?P<part>[a-z ]+) of sections (?P<first>\d+) to (?P<last>\d+), other (?P<other>[a-z ]+)$",
     r"link (?P<x_link>[0-9a-f]+) order (?P<order>\d+)$",
     r"(?P<x_pointer>[0-9a-f]+) order (?P<order>\d+)$",
 )]
@@ -244,6 +253,19 @@ def _root(r):
             f"kept inverted. They disagree in {flipped} bit{'s' if flipped != 1 else ''}.")
 
 
+def _frame(r):
+    which = f"section {r.first}" if r.first == r.last else f"sections {r.first} to {r.last}"
+    return (f"What is in the broken frame: the checker's {r.part}, which serve {which}. It was not "
+            "read, because reading broken memory may stop the machine.")
+
+
+def _other(r):
+    if r.other == "none":
+        return "There is no second copy of this part, so nothing replaces it."
+    return (f"The other copy, in frame {r.other_pfn:#x}, is {r.other_copy}. It was compared with "
+            f"what else is known and fits {r.agreed} {r.agreed_what}.")
+
+
 def _pair(r, word):
     """The bits under the mask: 0, 1, or the whole for a block."""
     value = word & r.mask
@@ -302,7 +324,8 @@ def _policy(r):
     return f"What the kernel was told to do: {text}. Violations so far: {r.violations}."
 
 
-_MEANINGS = {"at": _at, "pointer": _pointer, "page": _page, "list": _list, "link": _link, "root": _root, "record": _record,
+_MEANINGS = {"at": _at, "pointer": _pointer, "page": _page, "list": _list, "link": _link,
+             "frame": _frame, "other": _other, "root": _root, "record": _record,
              "words": _words, "damage": _damage, "table": _table, "memory": _memory,
              "witness": _witness, "policy": _policy}
 

@@ -27,13 +27,13 @@ from lab import build, cases, packages
 from lab.common import ROOT, LabError, say, show
 
 MODULES = ("unit", "series", "off", "silent", "hotplug", "paths", "scrub", "panicking",
-           "report_mode", "flips", "ramoops", "gdb", "docs")
+           "report_mode", "flips", "ramoops", "memory_failure", "dax", "gdb", "docs")
 # make test-long: what takes minutes for each case.
 LONG_MODULES = ("selftests", "hotplug_long", "long", "kernel_selftests")
-BUILDS = ("uml", "x86", "x86-off", "base:x86", "x86-debug", "x86-gdb")
+BUILDS = ("uml", "x86", "x86-off", "base:x86", "x86-debug", "x86-gdb", "x86-dax")
 # These only wait for guests, which are idle on one CPU for half of their time.
 SIDE_BY_SIDE = {"silent", "hotplug", "paths", "scrub", "panicking", "report_mode", "flips",
-                "ramoops", "gdb", "docs", "selftests"}
+                "ramoops", "memory_failure", "dax", "gdb", "docs", "selftests"}
 WORKERS = int(os.environ.get("GUESTS", 2))
 SIGN_OF_LIFE = 20		# seconds
 SKIPS = ROOT / "lab" / "skips.json"

@@ -32,6 +32,7 @@ void __page_consistency_leave(struct page *page, struct zone *zone, unsigned int
 void __page_consistency_join(struct zone *zone, unsigned int order, int migratetype, bool tail);
 void __page_consistency_leave_pcp(struct page *page, struct list_head *list, unsigned int order);
 void __page_consistency_join_pcp(struct list_head *list);
+void __page_consistency_memory_failure(unsigned long pfn, bool soft);
 
 static inline bool page_consistency_on(void)
 {
@@ -160,6 +161,22 @@ static inline bool page_consistency_nolock_held(void)
 	return page_consistency_on() && READ_ONCE(page_consistency_hold_nolock);
 }
 
+/**
+ * page_consistency_memory_failure - a frame has failed
+ * @pfn: the frame; any
+ * @soft: its errors were corrected, but it should be taken out of use
+ *
+ * To be called before anything is done about it. If the frame holds part of the
+ * record, that is reported, with what is left of it.
+ *
+ * Context: Process context, may sleep.
+ */
+static inline void page_consistency_memory_failure(unsigned long pfn, bool soft)
+{
+	if (page_consistency_on())
+		__page_consistency_memory_failure(pfn, soft);
+}
+
 #else /* !CONFIG_PAGE_CONSISTENCY */
 
 #define page_consistency_inline inline
@@ -185,6 +202,8 @@ static inline bool page_consistency_nolock_held(void)
 {
 	return false;
 }
+
+static inline void page_consistency_memory_failure(unsigned long pfn, bool soft) { }
 
 #endif /* CONFIG_PAGE_CONSISTENCY */
 #endif /* _LINUX_PAGE_CONSISTENCY_H */

@@ -136,6 +136,11 @@ def bad_page(name, bit, stage):
     stage.poke(f"get {ORDER}")
 
 
+def bad_frame(stage):
+    frame = stage.record.physical(stage.record.entry(IDLE).primary) >> 12
+    stage.guest.sh(f"echo {frame:#x} > /sys/kernel/debug/hwpoison/corrupt-pfn")
+
+
 def verify(stage):
     stage.guest.must(f"echo 1 > {SYSFS}/verify")
 
@@ -167,6 +172,7 @@ CAUSES = {
     "bad-pointer": functools.partial(bad_head, 3),
     "misaligned": functools.partial(bad_head, 6),
     "bad-block": functools.partial(bad_page, "private", 1),
+    "bad-frame": bad_frame,
     "bad-link": functools.partial(bad_page, "buddy_list", 14),
     "not-reached": not_reached,
 }

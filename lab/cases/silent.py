@@ -11,6 +11,7 @@ import re
 from lab.cases import case
 from lab.cases.witness import (FILES, agrees, check, meminfo, number, play, rises, shows, silent,
                                static_key, value, verify, vmstat)
+from lab.record import Record
 from lab.splat import Allow
 
 HUGE = "/sys/kernel/mm/hugepages/hugepages-{}kB"
@@ -335,12 +336,27 @@ def off(note):
         play(drive, append)
 
 
-MODES = {"bytes": "444", "distance": "444", "pages": "444", "policy": "444", "sections": "444",
+MODES = {"bytes": "444", "distance": "444", "pages": "444", "policy": "444", "safe_order": "444",
+         "sections": "444",
          "violations": "444", "scrub_latency_ms": "444", "scrub_ns": "444", "scrub_passes": "444",
          "verified_blocks": "400", "verified_mismatches": "400",
          "verified_ns": "400", "verified_pages": "400", "verified_sections": "400",
          "verify": "200"}
 USERS = "root:x:0:0::/:/bin/sh\nnobody:x:1000:1000::/:/bin/sh\n"
+
+
+@case(["x86"], "the largest safe folio order is that of the memmap's alignment")
+def safe_order(note):
+    largest = 22			# 16 GiB
+
+    def drive(guest):
+        base = Record(guest).vmemmap
+        order = min(largest, (base & -base).bit_length() - 1 - 6)
+        said = number(guest, "safe_order")
+        check(said == order, f"safe_order is {said}, the memmap at {base:#x} allows {order}")
+        note(f"memmap at {base:#x}: order {order}")
+        agrees(guest, note)
+    play(drive, "page_consistency=on")
 
 
 @case(["x86"], "only root reads results and verifies")

@@ -5,6 +5,7 @@
  *	memops soft PAGES [huge]	take pages in use offline, their content is moved
  *	memops hard PAGES [huge]	declare pages in use broken
  *	memops secret PAGES		use memory that leaves the direct map
+ *	memops map GIBIBYTES FILE	write to the first and the middle page of each GiB
  *
  * For each page taken offline its former PFN is printed: "pfn 0x...".
  */
@@ -99,16 +100,38 @@ static void secret(unsigned long pages)
 	printf("secret %lu\n", pages);
 }
 
+static void map(const char *path, unsigned long gibibytes)
+{
+	unsigned long gib = 1UL << 30, size = gibibytes * gib;
+	int fd = open(path, O_RDWR);
+	/* A mapping that can be made of the largest pages there are. */
+	char *hint = (char *)(16 * gib);
+	char *area = mmap(hint, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE,
+			  fd, 0);
+
+	if (area != hint)
+		fail(path);
+	for (unsigned long at = 0; at < size; at += gib / 2) {
+		*(volatile unsigned long *)(area + at) = at + 1;
+		if (*(volatile unsigned long *)(area + at) != at + 1)
+			fail("what was written is gone");
+	}
+	printf("mapped %lu\n", size);
+}
+
 int main(int argc, char **argv)
 {
 	unsigned long pages = argc > 2 ? strtoul(argv[2], NULL, 0) : 1;
 
 	signal(SIGBUS, sigbus);
 	if (argc < 2) {
-		fprintf(stderr, "usage: memops soft|hard|secret PAGES [huge]\n");
+		fprintf(stderr, "usage: memops soft|hard|secret PAGES [huge] or map GIBIBYTES FILE\n");
 		return 2;
 	}
-	if (!strcmp(argv[1], "secret"))
+	if (!strcmp(argv[1], "map") && argc > 3) {
+		signal(SIGBUS, SIG_DFL);
+		map(argv[3], pages);
+	} else if (!strcmp(argv[1], "secret"))
 		secret(pages);
 	else
 		offline(strcmp(argv[1], "soft") ? MADV_HWPOISON : MADV_SOFT_OFFLINE, pages,

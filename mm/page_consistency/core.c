@@ -23,6 +23,7 @@
 #include "../internal.h"
 #include "block.h"
 #include "hotplug.h"
+#include "memmap.h"
 #include "report.h"
 #include "section.h"
 
@@ -674,7 +675,7 @@ void __init page_consistency_init(void)
 	if (pc_policy == PC_POLICY_OFF)
 		return;
 
-	pc_refused = pc_store_init(pc_remote);
+	pc_refused = pc_memmap_init() ?: pc_store_init(pc_remote);
 	if (pc_refused)
 		return;
 

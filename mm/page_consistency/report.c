@@ -54,6 +54,7 @@ static const char * const pc_violations[] = {
 	[PC_BAD_BLOCK]		= "free block contradicts the record",
 	[PC_BAD_LINK]		= "free list corrupt",
 	[PC_NOT_REACHED]	= "checker not reached",
+	[PC_BAD_FRAME]		= "record in failed memory",
 };
 
 static_assert(ARRAY_SIZE(pc_violations) == PC_NR_VIOLATIONS);
@@ -67,9 +68,29 @@ static const char * const pc_events[] = {
 	[PC_HOTPLUG]	= "memory hotplug",
 	[PC_LEAVE_PCP]	= "leaving a per-CPU list",
 	[PC_JOIN_PCP]	= "joining a per-CPU list",
+	[PC_MEMORY_FAILURE] = "memory failure",
 };
 
 static_assert(ARRAY_SIZE(pc_events) == PC_NR_EVENTS);
+
+static const char * const pc_parts[] = {
+	[PC_PART_PRIMARY]	= "primary bitmap",
+	[PC_PART_SECONDARY]	= "secondary bitmap",
+	[PC_PART_ENTRIES]	= "table entries",
+	[PC_PART_ROOTS]		= "table roots",
+	[PC_PART_INVERTED]	= "inverted table roots",
+};
+
+static_assert(ARRAY_SIZE(pc_parts) == PC_NR_PARTS);
+
+static const char * const pc_others[] = {
+	[PC_OTHER_NONE]		= "none",
+	[PC_OTHER_INTACT]	= "intact",
+	[PC_OTHER_WRONG]	= "wrong",
+	[PC_OTHER_FAILED]	= "failed too",
+};
+
+static_assert(ARRAY_SIZE(pc_others) == PC_NR_OTHERS);
 
 /**
  * pc_policy_name - the policy in the words of the command line
@@ -86,6 +107,17 @@ const char *pc_policy_name(void)
 	default:
 		return "off";
 	}
+}
+
+/**
+ * pc_part_name - what a part of the record is called in reports
+ * @part: the part
+ *
+ * Return: its name.
+ */
+const char *pc_part_name(enum pc_part part)
+{
+	return pc_parts[part];
 }
 
 /**
@@ -202,6 +234,18 @@ static void pc_print_table(const struct pc_report *report)
 		       pc_section_sealed(entry, report->section) ? "intact" : "broken");
 }
 
+static void pc_print_frame(const struct pc_frame *frame)
+{
+	pr_err("  frame    %s of sections %lu to %lu\n", pc_parts[frame->part],
+	       frame->first, frame->last);
+	if (frame->other == PC_OTHER_NONE)
+		pr_err("  other    none\n");
+	else
+		pr_err("  other    %s, pfn 0x%lx, agrees with %lu %s\n",
+		       pc_others[frame->other], frame->other_pfn, frame->agreed,
+		       frame->part <= PC_PART_SECONDARY ? "free blocks" : "sealed entries");
+}
+
 /*
  * What may need most room and least certainty first, the fixed block last:
  * pstore keeps the tail.
@@ -224,6 +268,8 @@ static void pc_print(const struct pc_report *report)
 		       report->zone->name ?: "?", report->order);
 	if (report->link)
 		pr_err("  link     %px does not lead back\n", report->link);
+	if (report->frame)
+		pc_print_frame(report->frame);
 	if (report->has_words)
 		pc_print_words(report);
 	pc_print_table(report);
@@ -241,6 +287,11 @@ static void pc_stop(const struct pc_report *report)
 		pc_panic("%s: %px order %u", what, report->page, report->order);
 	else if (report->link)
 		pc_panic("%s: link %px order %u", what, report->link, report->order);
+	else if (report->frame)
+		pc_panic("%s: pfn 0x%lx order %u section %lu: %s of sections %lu to %lu, other %s",
+			 what, report->pfn, report->order, report->section,
+			 pc_parts[report->frame->part], report->frame->first,
+			 report->frame->last, pc_others[report->frame->other]);
 	else if (!report->has_words)
 		pc_panic("%s: pfn 0x%lx order %u section %lu", what, report->pfn,
 			 report->order, report->section);

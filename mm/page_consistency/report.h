@@ -27,6 +27,7 @@ enum pc_violation {
 	PC_BAD_BLOCK,		/* PageBuddy or order contradict the record */
 	PC_BAD_LINK,		/* free-list pointers do not lead back */
 	PC_NOT_REACHED,		/* a page went out or in, and the record did not change */
+	PC_BAD_FRAME,		/* hardware: memory failed that holds part of the record */
 	PC_NR_VIOLATIONS
 };
 
@@ -40,7 +41,47 @@ enum pc_event {
 	PC_HOTPLUG,
 	PC_LEAVE_PCP,
 	PC_JOIN_PCP,
+	PC_MEMORY_FAILURE,
 	PC_NR_EVENTS
+};
+
+/* What a frame may hold of the record. */
+enum pc_part {
+	PC_PART_PRIMARY,	/* primary arrays */
+	PC_PART_SECONDARY,	/* secondary arrays */
+	PC_PART_ENTRIES,	/* a page of the table's entries */
+	PC_PART_ROOTS,		/* pointers to these pages */
+	PC_PART_INVERTED,	/* and their inverted copies */
+	PC_NR_PARTS
+};
+
+/* What is known about the other copy of what was in a frame. */
+enum pc_other {
+	PC_OTHER_NONE,		/* there is no other copy */
+	PC_OTHER_INTACT,	/* it agrees with all there is to compare it with */
+	PC_OTHER_WRONG,		/* it does not */
+	PC_OTHER_FAILED,	/* its memory has failed too */
+	PC_NR_OTHERS
+};
+
+/**
+ * struct pc_frame - a frame that holds part of the record
+ * @part: which
+ * @pfn: of the frame
+ * @first: first section that it has to do with
+ * @last: last section
+ * @other: the other copy
+ * @other_pfn: where the other copy is, of the first section or of the one that is not intact
+ * @agreed: free blocks, or entries of the table, that the other copy agrees with
+ */
+struct pc_frame {
+	enum pc_part part;
+	unsigned long pfn;
+	unsigned long first;
+	unsigned long last;
+	enum pc_other other;
+	unsigned long other_pfn;
+	unsigned long agreed;
 };
 
 /**
@@ -60,6 +101,7 @@ enum pc_event {
  * @root: for PC_BAD_ROOT, the pointer and its inverted copy
  * @zone: whose free list, for lists
  * @link: for PC_BAD_LINK, the pointer that does not lead back
+ * @frame: for PC_BAD_FRAME, what the failed memory holds
  * @caller: return address of the hook
  *
  * The state the record should have had follows from @event: a hand-out, any list
@@ -81,6 +123,7 @@ struct pc_report {
 	unsigned long root[2];
 	const struct zone *zone;
 	const void *link;
+	const struct pc_frame *frame;
 	unsigned long caller;
 };
 
@@ -94,6 +137,7 @@ enum pc_policy {
 extern enum pc_policy pc_policy;
 
 const char *pc_policy_name(void);
+const char *pc_part_name(enum pc_part part);
 unsigned long pc_violation_count(void);
 void pc_report(const struct pc_report *report);
 void __printf(1, 2) pc_panic(const char *fmt, ...);

@@ -14,6 +14,7 @@
 #include <linux/sysfs.h>
 #include <linux/time64.h>
 
+#include "memmap.h"
 #include "report.h"
 #include "scrub.h"
 #include "section.h"
@@ -42,6 +43,7 @@ PC_ATTR(sections, 0444, "%lu", pc_store.tracked);
 PC_ATTR(pages, 0444, "%lu", pc_store.tracked << PC_SECTION_SHIFT);
 PC_ATTR(bytes, 0444, "%lu", pc_store.bytes);
 PC_ATTR(distance, 0444, "%llu", (unsigned long long)pc_store.distance);
+PC_ATTR(safe_order, 0444, "%d", pc_memmap_order);
 PC_ATTR(violations, 0444, "%lu", pc_violation_count());
 PC_ATTR(verified_sections, 0400, "%lu", pc_last.sections);
 PC_ATTR(verified_pages, 0400, "%lu", pc_last.pages);
@@ -80,6 +82,7 @@ static struct attribute *pc_attrs[] = {
 	&pages_attr.attr,
 	&bytes_attr.attr,
 	&distance_attr.attr,
+	&safe_order_attr.attr,
 	&violations_attr.attr,
 	&verify_attr.attr,
 	&verified_sections_attr.attr,

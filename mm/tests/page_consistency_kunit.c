@@ -164,7 +164,9 @@ static void misaligned_block_is_reported(struct kunit *test)
 	struct page *page = get_block(test, 2);
 	unsigned int order;
 
-	for (order = 1; order <= MAX_PAGE_ORDER; order++) {
+	/* Also blocks that are larger than a section. */
+	for (order = 1; order <= max_t(unsigned int, MAX_FOLIO_ORDER, PC_SECTION_SHIFT + 1);
+	     order++) {
 		page_consistency_alloc(page + 1, order);
 		expect_report(test, PC_MISALIGNED, PC_HAND_OUT);
 		KUNIT_EXPECT_FALSE(test, page_consistency_free(page + 1, order));

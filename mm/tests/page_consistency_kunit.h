@@ -30,6 +30,7 @@
 /* What a test has caused and not yet looked at. */
 struct taken {
 	struct pc_report reports[MAX_REPORTS];
+	struct pc_frame frame;		/* of the last report that had one */
 	unsigned int taken, expected;
 	unsigned long count_before;
 	const u64 *watch;		/* a word of the page that must survive */
@@ -44,6 +45,8 @@ static void take_report(const struct pc_report *report)
 		taken->seen = READ_ONCE(*taken->watch);
 	if (taken->taken < MAX_REPORTS)
 		taken->reports[taken->taken] = *report;
+	if (report->frame)
+		taken->frame = *report->frame;
 	taken->taken++;
 }
 
