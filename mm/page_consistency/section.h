@@ -134,6 +134,14 @@ static __always_inline bool pc_is_page(const struct page *page, unsigned long *p
 	}
 #endif
 	*pfn = page_to_pfn(page);
+#if defined(CONFIG_SPARSEMEM) && !defined(CONFIG_SPARSEMEM_VMEMMAP)
+	/*
+	 * Inside a struct page whose size is no power of two, the quotient can be any
+	 * number, and pfn_to_page() trusts it to have a section.
+	 */
+	if (unlikely(pc_section_nr(*pfn) != memdesc_section(page->flags)))
+		return false;
+#endif
 	/* A linear memmap loses nothing but the offset within a struct page. */
 	if (IS_ENABLED(CONFIG_SPARSEMEM_VMEMMAP) && is_power_of_2(sizeof(*page)))
 		return likely(IS_ALIGNED((unsigned long)page, sizeof(*page)));
