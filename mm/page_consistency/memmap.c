@@ -90,7 +90,8 @@ static int __init pc_memmap_check_all(void)
 
 	if (!pc_store.tracked)
 		return 0;
-	for_each_pc_section(section)
+	for (section = pc_next_section(0); section < pc_store.nr_sections;
+	     section = pc_next_section(section + 1))
 		pc_memmap_check(section);
 	return 0;
 }

@@ -75,7 +75,8 @@ static void struct_pages_of_all_sections_are_theirs(struct kunit *test)
 {
 	unsigned long section, sections = 0;
 
-	for_each_pc_section(section) {
+	for (section = pc_next_section(0); section < pc_store.nr_sections;
+	     section = pc_next_section(section + 1)) {
 		KUNIT_EXPECT_TRUE(test, pc_memmap_check(section));
 		sections++;
 	}
