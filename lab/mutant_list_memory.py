@@ -11,8 +11,6 @@ MEMMAP = "mm/page_consistency/memmap.h"
 FAILURE = "mm/memory-failure.c"
 REMAP = "mm/memremap.c"
 DAX = "drivers/dax/bus.c"
-DAX_KUNIT = "kunit x86-dax"
-DAX_BOOT = "boot x86-dax"
 
 # --- the memmap, and the hardware ------------------------------------------------
 
@@ -67,17 +65,17 @@ mutant("drop-the-hook-of-memory-failure", BOOT, "memory_failure:primary bitmap*"
 # --- what the series repairs elsewhere --------------------------------------------
 
 ALIGNED = "memremap.only_aligned_folios_are_made"
-mutant("folios-start-anywhere", DAX_KUNIT, ALIGNED, (
+mutant("folios-start-anywhere", X86, ALIGNED, (
     REMAP,
     "		if (IS_ALIGNED(pfn_first(pgmap, i) | pfn_end(pgmap, i), pgmap_vmemmap_nr(pgmap)))\n",
     "		if (IS_ALIGNED(pfn_end(pgmap, i), pgmap_vmemmap_nr(pgmap)))\n"))
 
-mutant("folios-end-anywhere", DAX_KUNIT, ALIGNED, (
+mutant("folios-end-anywhere", X86, ALIGNED, (
     REMAP,
     "		if (IS_ALIGNED(pfn_first(pgmap, i) | pfn_end(pgmap, i), pgmap_vmemmap_nr(pgmap)))\n",
     "		if (IS_ALIGNED(pfn_first(pgmap, i), pgmap_vmemmap_nr(pgmap)))\n"))
 
-mutant("dax-aligns-lengths-only", DAX_BOOT, "dax:align=1G is refused*", (
+mutant("dax-aligns-lengths-only", BOOT, "dax:align=1G is refused*", (
     DAX,
     "	return IS_ALIGNED(start | size, dev_dax->align);\n",
     "	return IS_ALIGNED(size, dev_dax->align);\n"))

@@ -15,7 +15,7 @@ from lab.cases.witness import check, value
 from lab.record import Record
 from lab.splat import Allow
 
-CONFIG = "x86-dax"
+CONFIG = "x86"
 MIB, GIB = 1 << 20, 1 << 30
 DAX = "/sys/bus/dax"
 SOFT = 4 * GIB				# where the soft-reserved memory of a guest begins, but for a shift
