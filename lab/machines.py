@@ -27,10 +27,14 @@ class Machine:
     packages: str = ""		# group of lab/packages.py
     native: bool = False	# may run under KVM
     counter: str = r"PC=([0-9a-f]+)"	# the program counter in 'info registers'
+    append: tuple = ()		# of every kernel command line
 
 
 _X86 = dict(machine="pc", cpu="max", console="ttyS0", agent="", native=True,
-            devices=("-device", "pvpanic-pci"), counter=r"[RE]IP=([0-9a-f]+)")
+            devices=("-device", "pvpanic-pci"), counter=r"[RE]IP=([0-9a-f]+)",
+            # 7.2's watchdog waits for the other CPU by a clock that can be jiffies still, while
+            # the CPU that counts them is in the stop_machine() of a change of clocksource.
+            append=("tsc=nowatchdog",))
 
 MACHINES = {
     "x86_64": Machine("qemu-system-x86_64", **_X86),
@@ -56,7 +60,7 @@ def of(arch):
 
 def words(machine):
     """What the kernel's command line says about the machine."""
-    return [f"console={machine.console}",
+    return [f"console={machine.console}", *machine.append,
             *([f"lab.agent={machine.agent}"] if machine.agent else [])]
 
 
