@@ -24,7 +24,7 @@ ALLOW = [Allow(kind, ".", "a report that a trigger has caused")
 ROUNDS, NOISE = 500, 3 << 10
 # To cause it, hooks would have to be patched out of the running kernel.
 UNCAUSED = {"checker not reached"}
-SLOW = {"PAGE_RECORD_PAIR"}		# compares all memory, each time
+SLOW = {"PAGE_RECORD_PAIR", "PAGE_RECORD_FRAME"}	# compare much memory, each time
 
 
 def triggers():

@@ -238,6 +238,17 @@ static bool pc_inject_root(struct page *block)
 	return pc_inject_table(block, true);
 }
 
+/* As memory_failure() begins, which would go on to take the frame out of use. */
+static bool pc_inject_frame(struct page *block)
+{
+	struct dual_bitmap map;
+
+	if (!pc_lookup(pc_section_nr(page_to_pfn(block)), &map))
+		return false;
+	page_consistency_memory_failure(PHYS_PFN(__pa(map.primary)), false);
+	return true;
+}
+
 static bool (* const pc_injectors[])(struct page *block) = {
 	[PAGE_CONSISTENCY_DOUBLE_FREE]		= pc_inject_double_free,
 	[PAGE_CONSISTENCY_HANDED_OUT_TWICE]	= pc_inject_handed_out_twice,
@@ -252,6 +263,7 @@ static bool (* const pc_injectors[])(struct page *block) = {
 	[PAGE_CONSISTENCY_RECORD_PAIR]		= pc_inject_pair,
 	[PAGE_CONSISTENCY_RECORD_ENTRY]		= pc_inject_entry,
 	[PAGE_CONSISTENCY_RECORD_ROOT]		= pc_inject_root,
+	[PAGE_CONSISTENCY_RECORD_FRAME]		= pc_inject_frame,
 };
 
 static_assert(ARRAY_SIZE(pc_injectors) == PAGE_CONSISTENCY_NR_FAULTS);

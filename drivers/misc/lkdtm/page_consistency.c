@@ -109,6 +109,12 @@ static void lkdtm_PAGE_RECORD_ROOT(void)
 	violate(PAGE_CONSISTENCY_RECORD_ROOT);
 }
 
+/* The hardware gives up a frame that holds a bitmap; nothing is done to the frame. */
+static void lkdtm_PAGE_RECORD_FRAME(void)
+{
+	violate(PAGE_CONSISTENCY_RECORD_FRAME);
+}
+
 static struct crashtype crashtypes[] = {
 	CRASHTYPE(PAGE_DOUBLE_FREE),
 	CRASHTYPE(PAGE_HANDED_OUT_TWICE),
@@ -123,6 +129,7 @@ static struct crashtype crashtypes[] = {
 	CRASHTYPE(PAGE_RECORD_PAIR),
 	CRASHTYPE(PAGE_RECORD_ENTRY),
 	CRASHTYPE(PAGE_RECORD_ROOT),
+	CRASHTYPE(PAGE_RECORD_FRAME),
 };
 
 struct crashtype_category page_consistency_crashtypes = {
