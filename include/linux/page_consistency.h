@@ -17,8 +17,13 @@ struct zone;
 #ifdef CONFIG_PAGE_CONSISTENCY
 #include <linux/jump_label.h>
 
-/* For what must be inlined with a hook in it as it was without. */
+/*
+ * With hooks in them, some functions are inlined where they were not before, or the
+ * reverse.  What must be inlined all the same, and what must not, because all that
+ * it spills would be paid for by a path that hardly ever comes there.
+ */
 #define page_consistency_inline __always_inline
+#define page_consistency_noinline noinline
 
 DECLARE_STATIC_KEY_FALSE(page_consistency_enabled);
 extern bool page_consistency_hold_nolock;
@@ -180,6 +185,7 @@ static inline void page_consistency_memory_failure(unsigned long pfn, bool soft)
 #else /* !CONFIG_PAGE_CONSISTENCY */
 
 #define page_consistency_inline inline
+#define page_consistency_noinline
 
 static inline void page_consistency_init(void) { }
 static inline void page_consistency_alloc(struct page *page, unsigned int order) { }
