@@ -20,11 +20,11 @@ struct zone;
 /*
  * With hooks in them, some functions are inlined where they were not before, or the
  * reverse.  What must be inlined all the same, and what must not, because all that
- * it spills would be paid for by a path that hardly ever comes there; @otherwise is
- * what it is without hooks.
+ * it spills would be paid for by a path that hardly ever comes there; in parentheses
+ * stands what it is without hooks.
  */
 #define page_consistency_inline __always_inline
-#define page_consistency_noinline(otherwise) noinline
+#define page_consistency_noinline(...) noinline
 
 DECLARE_STATIC_KEY_FALSE(page_consistency_enabled);
 extern bool page_consistency_hold_nolock;
@@ -186,7 +186,7 @@ static inline void page_consistency_memory_failure(unsigned long pfn, bool soft)
 #else /* !CONFIG_PAGE_CONSISTENCY */
 
 #define page_consistency_inline inline
-#define page_consistency_noinline(otherwise) otherwise
+#define page_consistency_noinline(...) __VA_ARGS__
 
 static inline void page_consistency_init(void) { }
 static inline void page_consistency_alloc(struct page *page, unsigned int order) { }

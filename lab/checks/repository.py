@@ -144,6 +144,10 @@ def maintainers(tree):
             covered.update(hits)
             if not hits and not list(tree.path.glob(pattern.rstrip("/"))):
                 bad.append(f"MAINTAINERS: {title}: F: {pattern} matches no file")
+    # A fix's file belongs to those whose file it fixes: a patch adds it to their section.
+    for path in sorted((tree.root / "patches").glob("*.patch")):
+        for pattern in re.findall(r"^\+F:\t(.+)$", text_of(path), re.M):
+            covered.update(matched(pattern, tree.new))
     bad += [f"{name}: no section of MAINTAINERS has it" for name in tree.new
             if name not in covered]
     return bad + kernels_own_view(tree, entries)
