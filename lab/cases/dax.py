@@ -11,8 +11,8 @@ import re
 from lab import build, qemu, uml
 from lab.cases import Failure, case
 from lab.cases.unit import take, whole
-from lab.cases.witness import check, value
-from lab.record import Record
+from lab.cases.witness import agrees, check, value
+from lab.record import SECTION_SHIFT, Record
 from lab.splat import Allow
 
 CONFIG = "x86"
@@ -35,8 +35,11 @@ def guest_with(append):
                       name="dax", quiet=True, allow=[ANSWERS])
 
 
-def played(drive, append):
-    outcome = qemu.play(lambda: guest_with(append), drive)
+def played(note, drive, append):
+    def whole(guest):
+        drive(guest)
+        agrees(guest, note)
+    outcome = qemu.play(lambda: guest_with(append), whole)
     if not outcome.good:
         raise Failure(str(outcome))
 
@@ -62,6 +65,20 @@ def wrong_heads(record, start, size, align):
     looked = {first + n: first + n // step * step for n in sorted(near) if n < pages}
     return {pfn: head_of(record, pfn) for pfn, head in looked.items()
             if head_of(record, pfn) != head}
+
+
+def unnoticed(guest, start, size):
+    """It has a record only where it shares a section with RAM, and nobody has touched that."""
+    record, first, end = Record(guest), start >> 12, start + size >> 12
+    for section in range(first >> SECTION_SHIFT, (end - 1 >> SECTION_SHIFT) + 1):
+        begin, behind = section << SECTION_SHIFT, section + 1 << SECTION_SHIFT
+        low, high = max(begin, first), min(behind, end) - 1
+        if (low, high) == (begin, behind - 1):
+            check(record.entry(low).absent, f"section {section} is device memory, and tracked")
+            continue
+        for pfn in (low, low + high >> 1, high):
+            check(record.state(pfn) == "outside",
+                  f"pfn {pfn:#x} is device memory, and recorded {record.state(pfn)}")
 
 
 def told(wrong):
@@ -111,6 +128,7 @@ def sound(guest, name, start, size, align):
           + told(wrong) if wrong else "")
     text = guest.must(f"memops map {size // GIB} /dev/{name}", 60)
     check(text.strip() == f"mapped {size}", f"{name} cannot be used: {text}")
+    unnoticed(guest, start, size)
 
 
 @case([CONFIG], "a device that starts at a multiple of 1 GiB is made of 1 GiB folios")
@@ -122,7 +140,7 @@ def aligned(note):
         has(guest, "dax0.0", SOFT, GIB, GIB)
         sound(guest, "dax0.0", SOFT, GIB, GIB)
         note(f"1 GiB at {SOFT:#x}: every tail page leads to its head, and it can be written to")
-    played(drive, soft(SOFT, GIB))
+    played(note, drive, soft(SOFT, GIB))
 
 
 @case([CONFIG], "align=1G is refused where the device does not start at a multiple of it")
@@ -137,7 +155,7 @@ def align_of_an_unaligned_device(note):
         has(guest, "dax0.0", SOFT + SHIFT, GIB, 2 * MIB)
         check(bind(guest, "dax0.0"), "the device cannot be bound any more")
         note("refused, and the device still works with 2 MiB")
-    played(drive, soft(SOFT + SHIFT, GIB))
+    played(note, drive, soft(SOFT + SHIFT, GIB))
 
 
 @case([CONFIG], "a device of 1 GiB folios is not put behind one of 2 MiB")
@@ -163,7 +181,7 @@ def second_device(note):
         check(bind(guest, "dax0.1"), "the second device cannot be bound")
         sound(guest, "dax0.1", SOFT + GIB, GIB, GIB)
         note("refused at +2 MiB, sound at +1 GiB")
-    played(drive, soft(SOFT, 2 * GIB))
+    played(note, drive, soft(SOFT, 2 * GIB))
 
 
 def name_of(guest, pattern, text):
@@ -194,7 +212,7 @@ def persistent(note):
             check(False, "it was bound, and its folios are sound?")
         check("does not consist of aligned folios" in guest.must("dmesg"), "refused, but why?")
         note("refused with a message")
-    played(drive, f"memmap={size}!{PMEM:#x}")
+    played(note, drive, f"memmap={size}!{PMEM:#x}")
 
 
 @case([CONFIG], "KUnit of memremap_pages()")

@@ -98,10 +98,10 @@ def silent(note, drive=None, append="", *, config="x86", policy="on", **machine)
     play(whole, f"page_consistency={policy} {append}", config=config, **machine)
 
 
-def play(drive, append, *, config="x86", **machine):
+def play(drive, append, *, config="x86", kernel=None, **machine):
     machine.setdefault("name", "silent")
-    outcome = qemu.play(lambda: qemu.Guest(build.built(config), append, quiet=True, **machine),
-                        drive)
+    kernel = kernel or build.built(config)
+    outcome = qemu.play(lambda: qemu.Guest(kernel, append, quiet=True, **machine), drive)
     if not outcome.good:
         raise Failure(str(outcome))
 
