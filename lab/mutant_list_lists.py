@@ -80,3 +80,40 @@ mutant("page-put-back-although-refused", BOOT, "paths:mistakes*", (
     ALLOC,
     "		if (!page_consistency_free(page, 0))\n			return false;\n",
     "		page_consistency_free(page, 0);\n"))
+
+# --- ways that few pages take ------------------------------------------------------------
+
+mutant("free-without-locks-without-the-hook", BOOT, "paths:allocation and free without locks", (
+    ALLOC,
+    "	if (!page_consistency_free(page, order))\n",
+    "	if (!(fpi_flags & FPI_TRYLOCK) && !page_consistency_free(page, order))\n"))
+
+mutant("deferred-free-undone", BOOT, "paths:free without locks while the zone is locked", (
+    ALLOC,
+    "			add_page_to_zone_llist(zone, page, order);\n			return;\n		}\n",
+    "			page_consistency_unfree(page, order);\n"
+    "			add_page_to_zone_llist(zone, page, order);\n			return;\n		}\n"))
+
+mutant("block-handed-out-when-it-is-captured", BOOT, "paths:block captured by compaction", (
+    ALLOC,
+    "	capc->page = page;\n",
+    "	capc->page = page;\n	page_consistency_alloc(page, order);\n"))
+
+mutant("block-handed-out-when-it-is-isolated", BOOT, "paths:block isolated and put back", (
+    ALLOC,
+    "	del_page_from_free_list(page, zone, order, mt);\n\n	/*\n	 * Set the pageblock",
+    "	del_page_from_free_list(page, zone, order, mt);\n"
+    "	page_consistency_alloc(page, order);\n\n	/*\n	 * Set the pageblock"))
+
+mutant("half-of-a-contiguous-block-not-handed-out", BOOT, "paths:contiguous range", (
+    ALLOC,
+    "			post_alloc_hook(page, order, gfp_mask);\n			if (!order)\n",
+    "			post_alloc_hook(page, order ? order - 1 : 0, gfp_mask);\n			if (!order)\n"))
+
+TAIL = "paths:tail freed ahead of a speculative reference"
+mutant("tail-freed-ahead-without-the-hook", BOOT, TAIL, (
+    ALLOC,
+    "			__free_frozen_pages(page + (1 << order), order,\n"
+    "					    fpi_flags);\n",
+    "			__free_frozen_pages(page + (1 << order), order,\n"
+    "					    fpi_flags | FPI_PREPARED);\n"))

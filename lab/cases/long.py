@@ -62,7 +62,11 @@ class Owner:
 def hibernate(guest):
     """To disk, through a reset of the machine, and back."""
     guest.must("mkswap /dev/vda >/dev/null && swapon /dev/vda")
-    guest.must(f"echo reboot > /sys/power/disk && echo disk > {STATE}", SLEEP)
+    job = guest.start(f"echo reboot > /sys/power/disk && echo disk > {STATE}")
+    guest.wait_for(lambda: job.status is not None or guest.control.boots > 1, SLEEP,
+                   "the kernel that slept")
+    check(guest.control.boots == 1, "the second kernel has gone on by itself")
+    check(job.status == 0, f"hibernation ended with {job.status}: {job.text()}")
     text = guest.console()
     check(len(re.findall(r"Linux version \d", text)) == 2, "no second kernel has been started")
     check(re.search("Image loading progress: 100%|Image loading done", text),
