@@ -20,6 +20,8 @@ from lab.flips import Stage, poke_module
 CONFIG = "x86-long"
 PAGES = 2000
 STATE, SLEEP = "/sys/power/state", 120
+# A panic while the consoles sleep says nothing, by itself.
+AWAKE = "no_console_suspend"
 # How far pm_test lets the kernel go; suspend to idle takes no CPU offline.
 LEVELS = {"freeze": ("freezer", "devices", "platform"),
           "mem": ("freezer", "devices", "platform", "processors", "core")}
@@ -86,7 +88,7 @@ def hibernating(note, append="", **machine):
             owner.drop()
             churn(guest, note)
             agrees(guest, note)
-        play(drive, f"page_consistency=on resume=/dev/vda resumewait {append}".strip(),
+        play(drive, f"page_consistency=on resume=/dev/vda resumewait {AWAKE} {append}".strip(),
              config=CONFIG, name="hibernation", reboot=True, extra=arguments, **machine)
 
 
@@ -119,7 +121,7 @@ def hibernation_damage(note):
         check(number(guest, "violations") == 1, f"counted {number(guest, 'violations')}")
 
     with disk("damage") as arguments:
-        play(drive, "page_consistency=report resume=/dev/vda resumewait", config=CONFIG,
+        play(drive, f"page_consistency=report resume=/dev/vda resumewait {AWAKE}", config=CONFIG,
              name="hibernation-damage", reboot=True, smp=1, memory="512M", extra=arguments,
              allow=ALLOW, files={"/poke.ko": poke_module(CONFIG)})
     note(found[0])
@@ -146,7 +148,8 @@ def suspend(note):
         owner.check()
         owner.drop()
         agrees(guest, note)
-    play(drive, "page_consistency=on", config=CONFIG, name="suspend", smp=2, memory="512M")
+    play(drive, f"page_consistency=on {AWAKE}", config=CONFIG, name="suspend", smp=2,
+         memory="512M")
 
 
 def number_of_sleeps(guest):
@@ -169,7 +172,7 @@ def suspend_to_memory(note):
         churn(guest, note)
         agrees(guest, note)
     # QEMU loads an ELF file anew when the machine wakes up, over the kernel that slept.
-    play(drive, "page_consistency=on", kernel=build.compressed(build.built(CONFIG)),
+    play(drive, f"page_consistency=on {AWAKE}", kernel=build.compressed(build.built(CONFIG)),
          name="suspend-mem", smp=2, memory="512M")
 
 
