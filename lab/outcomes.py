@@ -9,6 +9,7 @@ from lab import tap
 
 PASS, FAIL, SKIP, LATE, MISSING = "passed", "failed", "skipped", "not done in time", "not run"
 WORDS = {tap.PASS: PASS, tap.FAIL: FAIL, tap.CRASH: FAIL, tap.SKIP: SKIP}
+UNSTARTED = re.compile(r"^# \[SKIP\] (\S.*)$")
 RESULT = re.compile(r"^(# )?(ok|not ok) (\d+) ?(?:- )?(.*?)(?:# (SKIP|exit)\b ?(.*))?$")
 
 
@@ -39,6 +40,8 @@ def of_category(category, text):
     for line in text.splitlines():
         match = RESULT.match(line.rstrip())
         said.append(line)
+        if unstarted := UNSTARTED.match(line):
+            found.append((f"{category}: {unstarted[1]}", Done(SKIP, "run_vmtests.sh: not possible")))
         if not match:
             continue
         nested, word, _, name, directive, reason = match.groups()
@@ -54,6 +57,8 @@ def of_category(category, text):
         found.append((f"{category}: {name.strip()}", Done(outcome, why)))
         found += [(f"{category}: {name.strip()}: {below}", done) for below, done in inner]
         inner, said = [], []
+    if not re.search(r"^1\.\.[1-9]", text, re.M):
+        found.append((f"{category}: all of it", Done(FAIL, f"it has no plan\n{text[-1500:]}")))
     return found
 
 
@@ -78,14 +83,14 @@ def _known(name, before, after, known):
                  (entry.flaky or (before, after) == (FAIL, FAIL))), None)
 
 
-def _pair(note, name, off, on, known):
+def _pair(note, name, off, on, known, skipped):
     """Report one test; returns the word under which it is counted."""
     before, after = off.outcome, on.outcome
     if (before, after) == (PASS, PASS):
         note.part(name)
         return PASS
     if (before, after) == (SKIP, SKIP):
-        note(f"skipped: {name}: {on.text or 'no reason given'}")
+        skipped.setdefault(on.text or "no reason given", []).append(name)
         return SKIP
     if entry := _known(name, before, after, known):
         note(f"not held against the checker: {name}: off: {before}; on: {after}: {entry.reason}")
@@ -101,13 +106,17 @@ def compare(note, off, on, groups=("",), known=()):
 
     groups are beginnings of names; below each at least one test has to pass on both sides.
     """
-    counts = {group: Counter() for group in groups}
+    counts, skipped = {group: Counter() for group in groups}, {}
     for key in sorted(off.keys() | on.keys()):
         pair = [side.get(key) or Done(MISSING) for side in (off, on)]
         name = pair[1].name or pair[0].name or key
-        word = _pair(note, name, *pair, known)
+        word = _pair(note, name, *pair, known, skipped)
         for group in groups:
             counts[group][word] += key.startswith(group)
+    for reason, names in skipped.items():
+        often = (f"{name} ({count} times)" if count > 1 else name
+                 for name, count in Counter(names).items())
+        note(f"skipped: {reason}: {', '.join(often)}")
     for group, count in counts.items():
         title = group.rstrip(":. ") or "all"
         note(f"{title}: " + ", ".join(f"{count[word]} {word}" for word in sorted(count)

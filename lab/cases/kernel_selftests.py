@@ -4,6 +4,19 @@
 Each test that passed on both sides is a part, and so is each whose outcome depends on the checker.
 What skipped itself, and what is known to fail or to flicker with the checker off, is named in the
 notes and not counted. Where nothing passed, that is a failure.
+
+Runs: the categories of selftests/mm's run_vmtests.sh below, its test_page_frag.sh, memory-hotplug,
+test_free_pages, test_vmalloc, test_meminit and the KUnit suites in SUITES. Of selftests/mm do not
+run, for these reasons:
+
+- hugevm wants page tables of five levels, which a kernel that boots by PVH does not turn on; what
+  it tests are limits of addresses.
+- vmalloc takes a part of test_vmalloc, which runs here as a whole.
+- page_consistency is the checker's own, lab/cases/selftests.py.
+- on-fault-limit wants sudo; khugepaged all:file, and those tests of memory-failure that say
+  so, a file system on a disk.
+- What run_vmtests.sh does not list: mseal_test, prctl_thp_disable, pkey_sighandler_tests.
+- page_frag asks for 10^8 fragments, an hour here: test_page_frag.sh runs with parameters of ours.
 """
 
 import re
@@ -11,13 +24,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 from lab import build, outcomes, qemu, selftests, tap
 from lab.cases import Failure, case
-from lab.cases.witness import agrees, check, meminfo
+from lab.cases.witness import agrees, check
 from lab.hotplug import UNMOVABLE
 from lab.outcomes import FAIL, LATE, PASS, SKIP, WORDS, Done, Known
 from lab.qemu import Guest
 from lab.splat import Allow
 
 CONFIG = "x86-selftests"
+SCRUB = "page_consistency.scrub_ms=2000"
 
 
 def run_both(note, drive, *, append="", allow=(), name, groups=("",), known=(), **machine):
@@ -31,9 +45,10 @@ def run_both(note, drive, *, append="", allow=(), name, groups=("",), known=(), 
             if policy != "off":
                 agrees(guest, notes.append, policy)
 
+        words = f"page_consistency={policy} {SCRUB if policy == 'on' else ''} {append}"
         outcome = qemu.play(
-            lambda: Guest(build.built(CONFIG), f"page_consistency={policy} {append}".strip(),
-                          quiet=True, name=f"{name}-{policy}", allow=allow, **machine), whole)
+            lambda: Guest(build.built(CONFIG), " ".join(words.split()), quiet=True,
+                          name=f"{name}-{policy}", allow=allow, **machine), whole)
         if not outcome.good:
             raise Failure(f"page_consistency={policy}: {outcome}")
         return found[policy], notes
@@ -51,24 +66,28 @@ def run_both(note, drive, *, append="", allow=(), name, groups=("",), known=(), 
 # category of run_vmtests.sh: seconds that it may take.
 CATEGORIES = {
     "mmap": 120, "gup_test": 300, "userfaultfd": 600, "compaction": 120, "mlock": 60,
-    "process_mrelease": 60, "mremap": 300, "hugevm": 60, "madv_guard": 120, "madv_populate": 60,
+    "process_mrelease": 60, "mremap": 300, "madv_guard": 120, "madv_populate": 60,
     "memfd_secret": 60, "process_madv": 60, "vma_merge": 60, "ksm": 300, "ksm_numa": 120,
     "pkey": 120, "soft_dirty": 60, "pagemap": 300, "pfnmap": 60, "cow": 300, "thp": 600,
     "hugetlb": 300, "migration": 300, "mkdirty": 60, "mdwe": 60, "rmap": 120,
-    "memory-failure": 120, "page_frag": 300, "hmm": 120,
+    "memory-failure": 120, "hmm": 120,
 }
 MM = "/tmp/mm"
-KNOWN = ()
+# Seen with the checker off; how often is of 25 runs.
+KNOWN = (
+    Known("^ksm: ksm_tests -U", "fails in 3 of 25 runs", flaky=True),
+    Known("^ksm_numa: ksm_tests -N -m 1", "fails in 8 of 25 runs", flaky=True),
+)
 
 
 def mm_category(guest, category, seconds):
+    """All of it, with what takes memory out of use for good."""
     status, text = guest.sh(f"cd {MM} && PATH=/run/kmod/bin:$PATH "
-                            f"timeout -k 5 {seconds} ./run_vmtests.sh -t {category}", seconds + 60)
+                            f"timeout -k 5 {seconds} ./run_vmtests.sh -d -t {category}",
+                            seconds + 60)
     found = outcomes.of_category(category, text)
     if status == 124:
         found.append((f"{category}: all of it in {seconds} s", Done(LATE, text[-1500:])))
-    elif not found:
-        found.append((f"{category}: all of it", Done(FAIL, text[-1500:])))
     return found
 
 
@@ -82,9 +101,8 @@ def mm_drive(categories):
         selftests.mount(guest)
         selftests.mount_modules(guest)
         guest.must("mount -t tmpfs -o size=60% tests /tmp && mkdir /tmp/mm && "
-                   f"cp -r {selftests.PLACE}/mm/. {MM} && cp -r {selftests.PLACE}/kselftest /tmp && "
-                   f"mkdir {MM}/page_frag && cp {selftests.MODULES}/page_frag_test.ko "
-                   f"{MM}/page_frag", 120)
+                   f"cp -r {selftests.PLACE}/mm/. {MM} && cp -r {selftests.PLACE}/kselftest /tmp",
+                   120)
         guest.must(f"mkdir -p /dev/shm; echo 64 > /proc/sys/vm/nr_hugepages; {SWAP}")
         leaves = []
         for category in categories:
@@ -93,15 +111,19 @@ def mm_drive(categories):
     return drive
 
 
+def _shares():
+    """Tests and modules, for a guest."""
+    return (*selftests.share(selftests.compiled()),
+            *selftests.share(selftests.modules(build.built(CONFIG)), selftests.MODULES_TAG))
+
+
 def mm(*categories, **machine):
     machine = {"smp": 2, "memory": "3G", "nodes": 2, **machine}
 
     @case([CONFIG], f"selftests/mm: {', '.join(categories)}")
     def run(note):
-        tests = selftests.share(selftests.compiled())
-        modules = selftests.share(selftests.modules(build.built(CONFIG)), selftests.MODULES_TAG)
         run_both(note, mm_drive(categories), name=f"mm-{categories[0]}", host_root=True,
-                 extra=(*tests, *modules), allow=NOISE, known=KNOWN,
+                 extra=_shares(), allow=NOISE, known=KNOWN,
                  groups=[f"{category}: " for category in categories], **machine)
 
 
@@ -110,8 +132,7 @@ NOISE = [Allow("user", ".", "tests that have to be killed"),
          Allow("bad-page", "gup_test: dump_pages", "what gup_test -c prints")]
 
 mm("mmap", "mlock", "mremap", "process_mrelease", "process_madv", "mdwe", "mkdirty", "madv_guard",
-   "madv_populate", "memfd_secret", "vma_merge", "pfnmap", "hugevm", "pkey", "soft_dirty",
-   "pagemap", "rmap")
+   "madv_populate", "memfd_secret", "vma_merge", "pfnmap", "pkey", "soft_dirty", "pagemap", "rmap")
 mm("gup_test", "cow")
 mm("compaction", "ksm", "ksm_numa")
 # Wants two threads beside its own.
@@ -120,8 +141,33 @@ mm("thp")
 mm("hugetlb", "memory-failure")
 mm("userfaultfd")
 mm("hmm")
-# With a second CPU it takes hundreds of times as long.
-mm("page_frag", smp=1, nodes=1)
+
+
+FRAGMENTS = 200000
+
+
+@case([CONFIG], "selftests/mm: test_page_frag.sh")
+def page_frag(note):
+    """With a CPU for each of its threads, and one more: what loads it would otherwise preempt
+    them, and the module be gone before they have left it.
+    """
+    def one(guest, words):
+        guest.must("dmesg -c > /dev/null")
+        status, text = guest.sh("cd /tmp && taskset 4 /tmp/test_page_frag.sh test_push_cpu=0 "
+                                f"test_pop_cpu=1 nr_test={FRAGMENTS} {words}", 120)
+        text += guest.must("dmesg")
+        good = not status and f"{FRAGMENTS} of iterations" in text
+        return Done(PASS if good else FAIL, text)
+
+    def drive(guest):
+        selftests.mount(guest)
+        selftests.mount(guest, selftests.MODULES, selftests.MODULES_TAG)
+        guest.must(f"mkdir /tmp/page_frag && cp {selftests.MODULES}/page_frag_test.ko "
+                   f"/tmp/page_frag && cp {selftests.PLACE}/mm/test_page_frag.sh /tmp")
+        return {f"test_page_frag.sh {words}": one(guest, words)
+                for words in ("test_alloc_len=2048", "test_alloc_len=75",
+                              "test_alloc_len=75 test_align=1")}
+    run_both(note, drive, name="page_frag", smp=3, memory="1G", host_root=True, extra=_shares())
 
 
 # --- memory hotplug -----------------------------------------------------------------
@@ -159,31 +205,40 @@ def module_case(name, title, drive, seconds=600, **machine):
                        "echo 1 > /sys/module/rcupdate/parameters/rcu_cpu_stall_suppress")
 
             def load(words=""):
-                guest.must("dmesg -C")
+                guest.must("dmesg -c > /dev/null")
                 status, _ = guest.sh(f"insmod /{name}.ko {words}", seconds)
                 return status, guest.must("dmesg")
             return drive(guest, load)
         run_both(note, whole, name=name, smp=2, files={f"/{name}.ko": module}, **machine)
 
 
+def _free(guest):
+    """KiB that are free, those on per-CPU lists with them."""
+    pages = re.findall(r"^ +(?:pages free|count:) +(\d+)", guest.must("cat /proc/zoneinfo"), re.M)
+    return sum(map(int, pages)) << 2
+
+
 def _free_pages(guest, load):
     """It would leak gigabytes."""
-    before = meminfo(guest, "MemFree")
+    before = _free(guest)
     status, text = load()
-    lost = before - meminfo(guest, "MemFree")
+    lost = before - _free(guest)
     good = not status and "Test completed" in text and lost < 20 << 10
     return {"test_free_pages": Done(PASS if good else FAIL, f"{lost} KiB are gone\n{text}")}
 
 
 def _vmalloc(guest, load):
-    """It never stays loaded. All of its tests, by two threads."""
-    _, text = load("nr_threads=2 test_loop_count=1000 test_repeat_count=2 run_test_mask=0x1fff "
+    """It refuses to stay loaded, so insmod tries twice. All of its tests, by two threads; what
+    it expects to fail has not passed.
+    """
+    _, text = load("nr_threads=2 test_loop_count=1000 run_test_mask=0x1fff "
                    "nr_pcpu_objects=5000")
     lines = re.findall(r"Summary: (\S+) passed: (\d+) failed: (\d+) xfailed: (\d+)", text)
-    check(len(lines) == 26, f"{len(lines)} lines of results, must be 13 for each thread:\n{text}")
-    return outcomes.same_names([(f"{name} ({passed} passed, {expected} xfailed)",
-                        Done(FAIL if int(failed) else PASS, text))
-                       for name, passed, failed, expected in lines])
+    check(len(lines) == 52, f"{len(lines)} lines of results, not 13 for each thread:\n{text}")
+    return outcomes.same_names(
+        [(name, Done(FAIL if int(failed) else PASS if int(passed) else SKIP,
+                     text if int(failed) else f"failed {expected} times, which it expects to"))
+         for name, passed, failed, expected in lines])
 
 
 def _meminit(guest, load):
@@ -194,7 +249,8 @@ def _meminit(guest, load):
 
 
 module_case("test_free_pages", "speculative references", _free_pages)
-module_case("test_vmalloc", "all tests", _vmalloc, memory="2G")
+module_case("test_vmalloc", "all tests", _vmalloc, memory="2G",
+            allow=[Allow("trace", ".", "align_shift_alloc_test asks for what there cannot be")])
 module_case("test_meminit", "pages are zero", _meminit, append="init_on_alloc=1 init_on_free=1")
 
 

@@ -43,6 +43,14 @@ class Reading(unittest.TestCase):
         self.assertEqual(found["mm: cow: three pages"].text, "need a THP")
         self.assertIn("no second node", found["mm: rmap"].text)
 
+    def test_a_script_that_ended_early_has_failed(self):
+        for text in ("", "TAP version 13\nok 1 cow\n", "TAP version 13\n# 1..3\n", "1..0\n"):
+            self.assertEqual(words(outcomes.of_category("mm", text))["mm: all of it"], FAIL)
+
+    def test_what_was_not_even_started_is_a_skip(self):
+        found = outcomes.of_category("thp", "# [SKIP] ./khugepaged all:file\n# [SKIP]\n1..1\n")
+        self.assertEqual(words(found), {"thp: ./khugepaged all:file": SKIP})
+
     def test_numbers_do_not_tell_tests_apart(self):
         named = outcomes.same_names([("at 0x1000", Done(PASS)), ("at 0x2000", Done(FAIL)),
                                    ("2 MB, 0.5 s", Done(PASS)), ("x2 y", Done(PASS))])
@@ -99,8 +107,15 @@ class Comparing(unittest.TestCase):
     def test_skips_are_told_and_not_counted(self):
         note = self.compare({"a": PASS, "b": SKIP}, {"a": PASS, "b": SKIP})
         self.assertEqual([part.name for part in note.parts], ["a"])
-        self.assertIn("skipped: b", note.lines[0])
+        self.assertEqual(note.lines[0], "skipped: no reason given: b")
         self.assertEqual(note.lines[-1], "all: 1 passed, 1 skipped")
+
+    def test_skips_of_the_same_name_are_counted(self):
+        both = outcomes.same_names([("a", Done(PASS)), ("b 1", Done(SKIP, "no")),
+                                    ("b 1", Done(SKIP, "no"))])
+        note = suite.Note()
+        outcomes.compare(note, both, both)
+        self.assertEqual(note.lines[0], "skipped: no: b 1 (2 times)")
 
     def test_nothing_that_passed_is_a_failure(self):
         for both in ({}, {"a": SKIP}):
