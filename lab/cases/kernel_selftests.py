@@ -95,7 +95,8 @@ def mm_drive(categories):
         guest.must("mount -t tmpfs -o size=60% tests /tmp && mkdir /tmp/mm && "
                    f"cp -r {selftests.PLACE}/mm/. {MM} && cp -r {selftests.PLACE}/kselftest /tmp",
                    120)
-        guest.must(f"mkdir -p /dev/shm; echo 64 > /proc/sys/vm/nr_hugepages; {SWAP}")
+        guest.must("mount -t tmpfs tests /mnt && mkdir -p /dev/shm && "
+                   f"echo 64 > /proc/sys/vm/nr_hugepages && {SWAP}")
         leaves = []
         for category in categories:
             leaves += mm_category(guest, category)
