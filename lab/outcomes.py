@@ -41,7 +41,8 @@ def of_category(category, text):
         match = RESULT.match(line.rstrip())
         said.append(line)
         if unstarted := UNSTARTED.match(line):
-            found.append((f"{category}: {unstarted[1]}", Done(SKIP, "run_vmtests.sh: not possible")))
+            found.append((f"{category}: {unstarted[1]}",
+                          Done(SKIP, "run_vmtests.sh left it out")))
         if not match:
             continue
         nested, word, _, name, directive, reason = match.groups()

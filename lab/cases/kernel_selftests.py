@@ -181,7 +181,8 @@ def memory_hotplug(note):
             else Done(SKIP, text)
         return {"mem-on-off-test.sh -r 10": all_of_it, INJECTION: injected}
     run_both(note, drive, append="movablecore=50%", name="mem-on-off", smp=2, memory="2G",
-             host_root=True, extra=selftests.share(folder), groups=("mem", INJECTION), allow=UNMOVABLE)
+             host_root=True, extra=selftests.share(folder), groups=("mem", INJECTION),
+             allow=UNMOVABLE)
 
 
 # --- modules that test by being loaded ------------------------------------------------
