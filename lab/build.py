@@ -233,32 +233,33 @@ def tree_modules(kernel):
     suffix = "-base" if kernel.base else ""
     with locked(f"out-{kernel.out.name}{suffix}"):
         _run_make(_make(config, source(kernel.base), kernel.out, "modules"),
-                  f"modules-{kernel.name}{suffix}.log", f"modules of {kernel.name}{suffix}")
+                  f"modules-{kernel.name}{suffix}.log", f"modules of {kernel.name}{suffix}",
+                  small=True)
     order = (kernel.out / "modules.order").read_text().split()
     return {Path(name).stem: kernel.out / Path(name).with_suffix(".ko") for name in order}
 
 
-def module(kernel, name, symbols=()):
-    """Build lab/modules/NAME.c for a kernel; returns the .ko file.
+def module(kernel, name, symbols=(), folder=MODULES):
+    """Build lab/modules/NAME.c, or that of another folder, for a kernel; returns the .ko file.
 
     symbols are those that the kernel does not export: the module is linked to their addresses.
     """
-    config, folder = kconfig.find(kernel.name), kernel.out / "lab-modules" / name
-    folder.mkdir(parents=True, exist_ok=True)
+    config, out = kconfig.find(kernel.name), kernel.out / "lab-modules" / name
+    out.mkdir(parents=True, exist_ok=True)
     linked = " ".join(f"--defsym={symbol}={kernel.address(symbol):#x}" for symbol in symbols)
     with locked(f"out-{kernel.out.name}{'-base' if kernel.base else ''}"):
-        for path in [MODULES / f"{name}.c", *MODULES.glob("*.h")]:
-            copy = folder / path.name
+        for path in [folder / f"{name}.c", *folder.glob("*.h")]:
+            copy = out / path.name
             if not copy.exists() or copy.read_bytes() != path.read_bytes():
                 shutil.copyfile(path, copy)
-        (folder / "Kbuild").write_text(f"obj-m := {name}.o\nccflags-y := -I$(srctree)/mm\n")
+        (out / "Kbuild").write_text(f"obj-m := {name}.o\nccflags-y := -I$(srctree)/mm\n")
         src = TREE if not kernel.base else BUILD / "base" / "linux"
         # Unresolved symbols are looked up when it is loaded: only vmlinux was built.
-        for goals in (["modules_prepare"], [f"M={folder}", "KBUILD_MODPOST_WARN=1",
+        for goals in (["modules_prepare"], [f"M={out}", "KBUILD_MODPOST_WARN=1",
                                             f"LDFLAGS_MODULE={linked}", "modules"]):
             _run_make(_make(config, src, kernel.out, *goals), f"module-{name}-{kernel.name}.log",
                       f"module {name} for {kernel.name}", small=True)
-    return folder / f"{name}.ko"
+    return out / f"{name}.ko"
 
 
 def compressed(kernel):

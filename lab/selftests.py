@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 
-from lab import packages, tree
+from lab import build, packages, tree
 from lab.common import BUILD, JOBS, LOGS, TREE, LabError, locked, run, show
 from lab.git import Git
 
@@ -16,6 +16,7 @@ TAG = "selftests"
 PLACE = "/run/selftests"
 COMPILED = BUILD / "selftests"
 TARGETS = ("mm", "memory-hotplug")
+MODULES, MODULES_TAG = "/run/modules", "modules"
 
 
 def source():
@@ -86,3 +87,34 @@ def compiled():
                            f"see {show(LOGS / 'selftests.log')}")
         stamp.write_text(wish)
     return installed
+
+
+# --- modules ----------------------------------------------------------------------
+
+def modules(kernel):
+    """A folder with the modules of a kernel's configuration, and with that of mm/page_frag."""
+    folder, stamp = BUILD / f"selftests-{kernel.name}", BUILD / f"selftests-{kernel.name}.stamp"
+    wish = f"{Git(TREE)('rev-parse', 'HEAD').strip()} {kernel.vmlinux.stat().st_mtime_ns}"
+    if stamp.exists() and stamp.read_text() == wish:
+        return folder
+    files = [*build.tree_modules(kernel).values(),
+             build.module(kernel, "page_frag_test", folder=source() / "mm/page_frag")]
+    with locked("selftests"):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for path in files:
+            shutil.copy(path, folder)
+        stamp.write_text(wish)
+    return folder
+
+
+def mount_modules(guest):
+    """modprobe and modinfo of the guest's PATH find them, though its root is the host's."""
+    mount(guest, MODULES, MODULES_TAG)
+    guest.must("""
+        place=/run/kmod/lib/modules/$(uname -r)
+        mkdir -p $place /run/kmod/bin && cp /run/modules/*.ko $place && depmod -b /run/kmod
+        cd /run/kmod/bin
+        printf '#!/bin/sh\nexec /sbin/modprobe -d /run/kmod "$@"\n' > modprobe
+        printf '#!/bin/sh\nexec /sbin/modinfo -b /run/kmod "$@"\n' > modinfo
+        chmod +x modprobe modinfo""", 60)
