@@ -5,6 +5,7 @@
  * Loads a kernel with kexec_file_load() and starts it at once; returns only when
  * that failed. Writes to disks that are not synced are lost.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +16,18 @@
 #ifndef RB_KEXEC
 #define RB_KEXEC 0x45584543
 #endif
+
+static int load(int kernel, int initrd, const char *words)
+{
+#ifdef SYS_kexec_file_load
+	return syscall(SYS_kexec_file_load, kernel, initrd, strlen(words) + 1, words, 0UL);
+#else
+	/* Not every architecture has it, 32-bit x86 for one. */
+	(void)kernel, (void)initrd, (void)words;
+	errno = ENOSYS;
+	return -1;
+#endif
+}
 
 int main(int argc, char **argv)
 {
@@ -30,7 +43,7 @@ int main(int argc, char **argv)
 		perror(argv[kernel < 0 ? 1 : 2]);
 		return 1;
 	}
-	if (syscall(SYS_kexec_file_load, kernel, initrd, strlen(argv[3]) + 1, argv[3], 0UL)) {
+	if (load(kernel, initrd, argv[3])) {
 		perror("kexec_file_load");
 		return 1;
 	}
