@@ -38,8 +38,9 @@ _X86 = dict(machine="pc", cpu="max", console="ttyS0", agent="", native=True,
 
 MACHINES = {
     "x86_64": Machine("qemu-system-x86_64", **_X86),
-    "i386": Machine("qemu-system-i386", **_X86, debian="i386", cross="i686-linux-gnu-",
-                    packages="i386"),
+    # Its own vendor would be AMD, with a model of which the kernel says that there is no SMP.
+    "i386": Machine("qemu-system-i386", **{**_X86, "cpu": "max,vendor=GenuineIntel"},
+                    debian="i386", cross="i686-linux-gnu-", packages="i386"),
     # Pointer authentication as the architecture defines it takes TCG most of its time.
     "arm64": Machine("qemu-system-aarch64", "virt", "max,pauth-impdef=on", "ttyAMA0",
                      "/dev/hvc0", ("-device", "pvpanic-pci", "-device", "virtio-serial-pci"),

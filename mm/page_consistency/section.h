@@ -124,10 +124,14 @@ static inline struct pc_section *pc_absent_root(void)
 static __always_inline bool pc_is_page(const struct page *page, unsigned long *pfn)
 {
 #if defined(CONFIG_SPARSEMEM) && !defined(CONFIG_SPARSEMEM_VMEMMAP)
-	/* The memmap is ordinary memory here, and which one it is stands in the page. */
+	/*
+	 * The memmap is ordinary memory here, and which one it is stands in the page.
+	 * With HIGHMEM, virt_addr_valid() is true of addresses that nothing is mapped at.
+	 */
 	struct dual_bitmap map;
 
 	if (!IS_ALIGNED((unsigned long)page, sizeof(long)) || !virt_addr_valid(page) ||
+	    (const void *)page >= high_memory ||
 	    !pc_lookup(memdesc_section(page->flags), &map)) {
 		*pfn = 0;
 		return false;
