@@ -28,6 +28,7 @@ class Machine:
     native: bool = False	# may run under KVM
     counter: str = r"PC=([0-9a-f]+)"	# the program counter in 'info registers'
     append: tuple = ()		# of every kernel command line
+    end: str = "sync; poweroff -f"
 
 
 _X86 = dict(machine="pc", cpu="max", console="ttyS0", agent="", native=True,
@@ -48,7 +49,9 @@ MACHINES = {
     # Here a panic ends in a disabled wait, of which QEMU tells by itself.
     "s390": Machine("qemu-system-s390x", "s390-ccw-virtio", "max", "ttysclp0", "/dev/hvc0",
                     ("-device", "virtio-serial-ccw"), "bzImage", "arch/s390/boot/bzImage",
-                    "s390x", "s390x-linux-gnu-", "s390x", counter=r"addr ([0-9a-f]+)"),
+                    "s390x", "s390x-linux-gnu-", "s390x", counter=r"addr ([0-9a-f]+)",
+                    # Its console prints with a delay, so that the kernel's last line is lost.
+                    end="sync; echo '<1>lab: powers down' > /dev/kmsg; sleep 1; poweroff -f"),
 }
 
 

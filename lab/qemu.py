@@ -289,7 +289,7 @@ class Guest:
             elif verdict is None:
                 self.wait_for(lambda: self.control.verdict, timeout, "the guest's verdict")
             if not self.panicked():
-                self.start("sync; poweroff -f")
+                self.start(machines.of(self.kernel.arch).end)
             self.wait_for(lambda: not self.alive(), END, "the end of QEMU", not self.reboot)
         except (GuestPanic, GuestGone, GuestTimeout):
             pass		# the evidence says the same

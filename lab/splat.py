@@ -54,7 +54,7 @@ DENY = [(kind, re.compile(pattern)) for kind, pattern in (
 STAMP = re.compile(r"^(<\d+>)?(\[ *\d+\.\d+\](\[ *[TC]\d+\])? ?)?")
 _BEGIN = re.compile(r"^Linux version \d")
 _END = re.compile(r"reboot: (Power down|System halted|Restarting|machine restart)|"
-                  r"Kernel panic - not syncing|Power down\.?$|System halted")
+                  r"Kernel panic - not syncing|Power down\.?$|System halted|lab: powers down$")
 _EXPECT = re.compile(r"lab: expect (.+)$")
 _SUBTEST = re.compile(r"^( *)# Subtest: (\S+)")
 _RESULT = re.compile(r"^( *)(not )?ok \d+ (- )?(\S+)")
