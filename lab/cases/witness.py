@@ -23,7 +23,7 @@ wait
 echo 3 > /proc/sys/vm/drop_caches
 echo 1 > /proc/sys/vm/compact_memory
 """
-CHURNED = 8192			# pages per CPU that it takes out at least
+CHURNED = 32 << 10		# KiB per CPU that it takes out at least
 
 
 def check(good, text):
@@ -63,8 +63,9 @@ def rises(guest, before, **least):
 
 def churn(guest, note):
     before, cpus = vmstat(guest), int(guest.must("nproc"))
+    page = int(guest.must("grep -m1 KernelPageSize /proc/self/smaps").split()[1])	# KiB
     guest.must(CHURN, 60)
-    note(rises(guest, before, pgfree=CHURNED * cpus))
+    note(rises(guest, before, pgfree=CHURNED // page * cpus))
 
 
 def verify(guest):
