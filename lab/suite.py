@@ -27,9 +27,10 @@ from lab import build, cases, packages
 from lab.common import ROOT, LabError, say, show
 
 MODULES = ("unit", "series", "off", "silent", "hotplug", "paths", "scrub", "panicking",
-           "report_mode", "flips", "ramoops", "memory_failure", "dax", "gdb", "docs")
+           "report_mode", "flips", "ramoops", "memory_failure", "dax", "gdb",
+           "selftests", "docs")
 # make test-long: what takes minutes for each case.
-LONG_MODULES = ("selftests", "hotplug_long", "long", "kernel_selftests")
+LONG_MODULES = ("hotplug_long", "long", "kernel_selftests")
 BUILDS = ("uml", "x86", "x86-off", "base:x86", "x86-debug", "x86-gdb")
 # These only wait for guests, which are idle on one CPU for half of their time.
 SIDE_BY_SIDE = {"silent", "hotplug", "paths", "scrub", "panicking", "report_mode", "flips",
