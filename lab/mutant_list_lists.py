@@ -62,14 +62,13 @@ PCP = "page_consistency_pcp."
 
 mutant("link-of-a-per-cpu-list-not-followed-back", UML, PCP + "link_to_another_block_is_reported", (
     CORE,
-    "	if (unlikely(!pc_is_pcp_link(prev, list) || prev->next != &page->pcp_list))\n",
-    "	if (unlikely(!pc_is_pcp_link(prev, list)))\n"))
+    "	if (unlikely(!pc_is_pcp_link(*link, list) || (*link)->next != &page->pcp_list))\n",
+    "	if (unlikely(!pc_is_pcp_link(*link, list)))\n"))
 
 mutant("page-in-use-leaves-a-per-cpu-list", UML, PCP + "listed_page_in_use_is_reported", (
     CORE,
-    "		return pc_bad_pcp(PC_LEAVE_PCP, PC_LISTED_OUTSIDE, page, order, pfn, &fault, NULL,\n"
-    "				  _RET_IP_);\n",
-    "		return;\n"))
+    "		return PC_LISTED_OUTSIDE;\n\n	*link = READ_ONCE(page->pcp_list.next);\n",
+    "		return PC_NR_VIOLATIONS;\n\n	*link = READ_ONCE(page->pcp_list.next);\n"))
 
 mutant("poisoned-page-recorded-as-free", BOOT, "paths:poisoned page*", (
     ALLOC,

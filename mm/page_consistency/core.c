@@ -586,6 +586,30 @@ static noinline void pc_bad_pcp(enum pc_event event, enum pc_violation violation
 		pc_report(&report);
 }
 
+/* Returns PC_NR_VIOLATIONS if all is sound; @link is what was looked at last. */
+static __always_inline enum pc_violation
+pc_judge_pcp(struct page *page, const struct list_head *list, unsigned int order,
+	     unsigned long *pfn, struct dual_bitmap_fault *fault, struct list_head **link)
+{
+	struct dual_bitmap map __uninitialized;
+
+	guard(preempt_notrace)();
+	if (unlikely(!pc_is_block(page, order, pfn)))
+		return PC_MISALIGNED;
+	if (unlikely(!pc_lookup(pc_section_nr(*pfn), &map)))
+		return PC_BAD_POINTER;
+	if (unlikely(!dual_bitmap_is_clear(&map, pc_section_bit(*pfn), order, fault)))
+		return PC_LISTED_OUTSIDE;
+
+	*link = READ_ONCE(page->pcp_list.next);
+	if (unlikely(!pc_is_pcp_link(*link, list) || (*link)->prev != &page->pcp_list))
+		return PC_BAD_LINK;
+	*link = READ_ONCE(page->pcp_list.prev);
+	if (unlikely(!pc_is_pcp_link(*link, list) || (*link)->next != &page->pcp_list))
+		return PC_BAD_LINK;
+	return PC_NR_VIOLATIONS;
+}
+
 /**
  * __page_consistency_leave_pcp - a block is about to be unlinked from a per-CPU list
  * @page: as the list gave it; anything
@@ -597,28 +621,16 @@ static noinline void pc_bad_pcp(enum pc_event event, enum pc_violation violation
 void __page_consistency_leave_pcp(struct page *page, struct list_head *list, unsigned int order)
 {
 	struct dual_bitmap_fault fault __uninitialized;
-	struct dual_bitmap map __uninitialized;
-	struct list_head *next, *prev;
+	struct list_head *link __uninitialized;
+	enum pc_violation violation;
 	unsigned long pfn;
 
-	guard(preempt_notrace)();
-	if (unlikely(!pc_is_block(page, order, &pfn)))
-		return pc_bad_pcp(PC_LEAVE_PCP, PC_MISALIGNED, page, order, pfn, NULL, NULL,
-				  _RET_IP_);
-	if (unlikely(!pc_lookup(pc_section_nr(pfn), &map)))
-		return pc_bad_pcp(PC_LEAVE_PCP, PC_BAD_POINTER, page, order, pfn, NULL, NULL,
-				  _RET_IP_);
-	if (unlikely(!dual_bitmap_is_clear(&map, pc_section_bit(pfn), order, &fault)))
-		return pc_bad_pcp(PC_LEAVE_PCP, PC_LISTED_OUTSIDE, page, order, pfn, &fault, NULL,
-				  _RET_IP_);
-
-	next = READ_ONCE(page->pcp_list.next);
-	if (unlikely(!pc_is_pcp_link(next, list) || next->prev != &page->pcp_list))
-		return pc_bad_pcp(PC_LEAVE_PCP, PC_BAD_LINK, page, order, pfn, NULL, next,
-				  _RET_IP_);
-	prev = READ_ONCE(page->pcp_list.prev);
-	if (unlikely(!pc_is_pcp_link(prev, list) || prev->next != &page->pcp_list))
-		pc_bad_pcp(PC_LEAVE_PCP, PC_BAD_LINK, page, order, pfn, NULL, prev, _RET_IP_);
+	violation = pc_judge_pcp(page, list, order, &pfn, &fault, &link);
+	if (likely(violation == PC_NR_VIOLATIONS))
+		return;
+	pc_bad_pcp(PC_LEAVE_PCP, violation, page, order, pfn,
+		   violation == PC_LISTED_OUTSIDE ? &fault : NULL,
+		   violation == PC_BAD_LINK ? link : NULL, _RET_IP_);
 }
 
 /**
@@ -630,9 +642,11 @@ void __page_consistency_leave_pcp(struct page *page, struct list_head *list, uns
 void __page_consistency_join_pcp(struct list_head *list)
 {
 	struct list_head *link = READ_ONCE(list->next);
+	bool sound;
 
-	guard(preempt_notrace)();
-	if (unlikely(!pc_is_pcp_link(link, list) || link->prev != list))
+	scoped_guard(preempt_notrace)
+		sound = pc_is_pcp_link(link, list) && link->prev == list;
+	if (unlikely(!sound))
 		pc_bad_pcp(PC_JOIN_PCP, PC_BAD_LINK, NULL, 0, 0, NULL, link, _RET_IP_);
 }
 #endif /* CONFIG_PAGE_CONSISTENCY_PCP */
