@@ -167,14 +167,16 @@ static noinline void pc_alloc_sections(struct page *page, unsigned int order, un
 	unsigned long end = pfn + (1UL << order);
 	struct dual_bitmap_fault fault;
 	struct dual_bitmap map;
+	bool found, sound;
 
 	do {
-		guard(preempt_notrace)();
-		if (unlikely(!pc_lookup(pc_section_nr(pfn), &map)))
-			return pc_bad_alloc(page, order, pfn, NULL, caller);
-		if (unlikely(!dual_bitmap_set(&map, pc_section_bit(pfn), PC_SECTION_SHIFT,
-					      &fault)))
-			return pc_bad_alloc(page, order, pfn, &fault, caller);
+		scoped_guard(preempt_notrace) {
+			found = pc_lookup(pc_section_nr(pfn), &map);
+			sound = found && dual_bitmap_set(&map, pc_section_bit(pfn),
+							 PC_SECTION_SHIFT, &fault);
+		}
+		if (unlikely(!sound))
+			return pc_bad_alloc(page, order, pfn, found ? &fault : NULL, caller);
 		pfn += PC_SECTION_PAGES;
 	} while (pfn < end);
 }
@@ -292,14 +294,16 @@ static noinline bool pc_free_sections(struct page *page, unsigned int order, uns
 	unsigned long end = pfn + (1UL << order);
 	struct dual_bitmap_fault fault;
 	struct dual_bitmap map;
+	bool found, sound;
 
 	do {
-		guard(preempt_notrace)();
-		if (unlikely(!pc_lookup(pc_section_nr(pfn), &map)))
-			return pc_bad_free(page, order, pfn, NULL, caller);
-		if (unlikely(!dual_bitmap_clear(&map, pc_section_bit(pfn), PC_SECTION_SHIFT,
-						&fault)))
-			return pc_bad_free(page, order, pfn, &fault, caller);
+		scoped_guard(preempt_notrace) {
+			found = pc_lookup(pc_section_nr(pfn), &map);
+			sound = found && dual_bitmap_clear(&map, pc_section_bit(pfn),
+							   PC_SECTION_SHIFT, &fault);
+		}
+		if (unlikely(!sound))
+			return pc_bad_free(page, order, pfn, found ? &fault : NULL, caller);
 		pfn += PC_SECTION_PAGES;
 	} while (pfn < end);
 	return true;
