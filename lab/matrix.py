@@ -53,7 +53,7 @@ TARGETS = (
            compressed=True),
     Target("x86-64, 4 levels", "x86", "! grep -qw la57 /proc/cpuinfo", "no5lvl",
            machine={"nodes": 2}, compressed=True),
-    Target("x86-64, PREEMPT_RT", "x86-rt", "grep -qx 1 /sys/kernel/realtime"),
+    Target("x86-64, PREEMPT_RT", "x86-rt", "uname -v | grep -qw PREEMPT_RT"),
     Target("x86-64, KCSAN", "x86-kcsan",
            "grep -q '^enabled: 1' /sys/kernel/debug/kcsan && "
            "grep -q '^setup_watchpoints: [1-9]' /sys/kernel/debug/kcsan"),
