@@ -106,6 +106,7 @@ static void failed_frame_is_not_followed(struct kunit *test)
 	struct pc_frame frame;
 
 	/* Roots that have failed are passed by; those that differ are not followed. */
+	memcpy(other, frames->store.roots[1], PAGE_SIZE);
 	frames->store.roots[1] = other;
 	KUNIT_EXPECT_TRUE(test, pc_frame_holds(&frames->store, roots, PC_PART_ROOTS, &frame));
 	KUNIT_EXPECT_FALSE(test, pc_frame_holds(&frames->store,
