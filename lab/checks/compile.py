@@ -171,7 +171,9 @@ def ours(tree, goal):
 
 # What has an option of its own: part of a file's name, option.
 OPTIONAL = (("/tests/", "CONFIG_KUNIT"), ("hotplug", "CONFIG_MEMORY_HOTPLUG"),
-            ("_pcp_", "CONFIG_PAGE_CONSISTENCY_PCP"), ("inject", "CONFIG_LKDTM"))
+            ("_pcp_", "CONFIG_PAGE_CONSISTENCY_PCP"), ("inject", "CONFIG_LKDTM"),
+            ("memremap", "CONFIG_ZONE_DEVICE"), ("mm/memory-failure", "CONFIG_MEMORY_FAILURE"),
+            ("drivers/dax/", "CONFIG_DEV_DAX"))
 
 
 def buildable(tree, name, goals):
