@@ -486,6 +486,7 @@ static inline void dual_bitmap_init(const struct dual_bitmap *map, unsigned long
  * @primary: a primary word
  * @secondary: the secondary word of the same index
  *
+ * Context: Any; computes only.
  * Return: a mask with a one for each bad pair, zero if the words are intact.
  */
 static inline unsigned long dual_bitmap_bad_bits(unsigned long primary, unsigned long secondary)
@@ -524,6 +525,7 @@ static inline unsigned long dual_bitmap_find_bad(const struct dual_bitmap *map,
  * all pairs bad, is taken for a whole word.  A guess for the reader of a
  * report, nothing is decided by it.
  *
+ * Context: Any; computes only.
  * Return: the kind of damage, DUAL_BITMAP_INTACT if there is none.
  */
 static inline enum dual_bitmap_damage dual_bitmap_classify(unsigned long primary,

@@ -19,6 +19,7 @@
  * is the address of the head if the struct pages of a naturally aligned folio are
  * naturally aligned as well, so if @base is.
  *
+ * Context: Any; computes only.
  * Return: the order, or -1 if @base is no multiple of @size.
  */
 static inline int pc_safe_order(unsigned long base, unsigned long size, int max)
@@ -33,6 +34,7 @@ static inline int pc_safe_order(unsigned long base, unsigned long size, int max)
  * @page: any value
  * @pfn: the PFN
  *
+ * Context: Any.  Nothing is read through @page before it is known to be in the memmap.
  * Return: true if so.
  */
 static inline bool pc_is_page_of(const struct page *page, unsigned long pfn)

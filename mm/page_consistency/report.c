@@ -95,6 +95,7 @@ static_assert(ARRAY_SIZE(pc_others) == PC_NR_OTHERS);
 /**
  * pc_policy_name - the policy in the words of the command line
  *
+ * Context: Any.
  * Return: "off", "on" or "report".
  */
 const char *pc_policy_name(void)
@@ -113,7 +114,8 @@ const char *pc_policy_name(void)
  * pc_part_name - what a part of the record is called in reports
  * @part: the part
  *
- * Return: its name.
+ * Context: Any.
+ * Return: its name, a constant string.
  */
 const char *pc_part_name(enum pc_part part)
 {

@@ -530,6 +530,7 @@ static int pc_scrub_thread(void *unused)
 /**
  * pc_scrub_period - the period in force
  *
+ * Context: Any.
  * Return: milliseconds, 0 if there is no scrubbing.
  */
 unsigned int pc_scrub_period(void)
