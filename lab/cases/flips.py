@@ -8,6 +8,7 @@ All trials of a kernel begin at the same moment of the same guest.
 """
 
 import re
+import time
 from dataclasses import dataclass
 
 from lab import build, reports
@@ -25,6 +26,7 @@ POINTER_BITS = (3, 4, 6, 9, 12, 20, 30, 40, 46, 62)
 HEAD_BITS = tuple(11 if bit == ALIAS_BIT else bit for bit in POINTER_BITS)
 MEMORY = 512 << 20
 NOISE = 10		# attempts to be served from the list that was damaged
+LATER_BY = 0.1		# seconds; how much later each attempt begins
 GET, CPU_GET = f"get {ORDER}", "get 2"
 # What comes after a flip that nobody noticed.
 LATER = f"for i in $(seq 24); do echo '{GET}' > {DO}; done; " \
@@ -135,20 +137,27 @@ def moments(stage):
     return made
 
 
-def begin(stage, moment, field, extra):
-    """Go to the moment, take some blocks, and pause; returns the struct pages on the list."""
+def begin(stage, moment, field, attempt):
+    """Go to the moment and pause; returns the struct pages on the list, and blocks taken.
+
+    Each attempt begins later than the one before and with another block: what else the
+    guest was about to do comes back with the moment, always after the same time.
+    """
     moment.snapshot.pause()
     moment.snapshot.restore()
-    pages = members(stage, moment.head)
-    # Somebody else may take one meanwhile, so the next attempt leaves one more.
-    take = len(pages) - 1 - extra if field.moment == "last" else extra
+    if attempt:
+        moment.snapshot.resume()
+        time.sleep(attempt * LATER_BY)
+        moment.snapshot.pause()
+    pages, taken = members(stage, moment.head), 0
+    take = len(pages) - 1 if field.moment == "last" else min(attempt, len(pages) - 2)
     while take > 0:
         moment.snapshot.resume()
         stage.poke(field.act, take)
         moment.snapshot.pause()
-        pages = members(stage, moment.head)
+        pages, taken = members(stage, moment.head), taken + take
         take = len(pages) - 1 if field.moment == "last" else 0
-    return pages
+    return pages, taken
 
 
 # -- one trial --------------------------------------------------------------------
@@ -215,10 +224,12 @@ def _what_happened(stage, moment, command, seconds):
 
 def trial(stage, moment, field, bit):
     """Flip, provoke, look; returns (verdict, text for the table)."""
-    for extra in range(NOISE):
-        pages = begin(stage, moment, field, extra)
+    wasted = []
+    for attempt in range(NOISE):
+        pages, taken = begin(stage, moment, field, attempt)
         if not pages:
             moment.snapshot.resume()
+            wasted.append("an empty list")
             continue
         at = victim(stage, moment, pages, field.name)
         pointer = stage.guest.memory.read64(at) ^ 1 << bit if field.pointer else 0
@@ -228,17 +239,20 @@ def trial(stage, moment, field, bit):
         act = moment.join if field.act == "join" else field.act
         kind, said = _what_happened(stage, moment, f"echo '{act}' > {DO}", 1)
         free = {stage.pfn_of(page) for page in pages}
-        got = [int(pfn, 16) for pfn in re.findall(r"got pfn 0x([0-9a-f]+)", said)][extra:]
+        got = [int(pfn, 16) for pfn in re.findall(r"got pfn 0x([0-9a-f]+)", said)][taken:]
         wrote = ", after a write" if kind != "served" and watch.written() else ""
         # Others use the list too: a block that they freed may have been served first, and
         # what they wrote differs from time to time. What the flip causes does not.
-        if kind != "served" and not (kind == "report" and wrote and extra < NOISE - 1):
+        if kind != "served" and not (kind == "report" and wrote and attempt < NOISE - 1):
             break
         if kind == "served" and (not got or got[0] in free
                                  or got[0] == stage.pfn_of(stage.page_of(pointer))):
             break
+        wasted.append(f"{kind}{wrote}, got {[hex(pfn) for pfn in got]} of "
+                      f"{[hex(pfn) for pfn in sorted(free)]}")
     else:
-        raise LabError(f"{field.name}: never served from the list in {NOISE} attempts")
+        raise LabError(f"{field.name} bit {bit}: never served from the list in {NOISE} "
+                       "attempts:\n" + "\n".join(wasted))
     if kind == "served":
         return _silent(stage, moment, got and got[0] not in free and got[0])
     if kind != "report":
