@@ -36,6 +36,7 @@ BUILDS = ("uml", "x86", "x86-off", "base:x86", "x86-debug", "x86-gdb")
 SIDE_BY_SIDE = {"silent", "hotplug", "paths", "scrub", "panicking", "report_mode", "flips",
                 "ramoops", "memory_failure", "dax", "gdb", "docs", "selftests"}
 WORKERS = int(os.environ.get("GUESTS", 2))
+SETTING = re.compile(r"[A-Z_]+=")
 SIGN_OF_LIFE = 20		# seconds
 SKIPS = ROOT / "lab" / "skips.json"
 PASS, FAIL, SKIP = "pass", "fail", "skip"
@@ -331,8 +332,9 @@ def perform(chosen, out):
 
 
 def _main(argv, modules):
-    words = [w for w in argv if "=" not in w]
-    named = {**os.environ, **dict(w.split("=", 1) for w in argv if "=" in w)}
+    # Titles of cases have this sign, too.
+    words = [w for w in argv if not SETTING.match(w)]
+    named = {**os.environ, **dict(w.split("=", 1) for w in argv if SETTING.match(w))}
     globs = [g.strip() for g in [*words, *named.get("ONLY", "").split(",")] if g.strip()]
     packages.need("build")
     packages.need("boot")
