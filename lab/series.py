@@ -127,5 +127,5 @@ def main(_argv):
     mails = make(git, commits, out, who)
     verify(git, mails, git("rev-parse", "HEAD^{tree}"))
     say(f"{show(out)}: {len(mails)} mails and the cover letter, from {who[0]} <{who[1]}>")
-    say(f"$ git am {show(out)}/000[1-9]*.patch ...    # on a pristine Linux "
-        f"{record['base']['version']}")
+    say(f"$ git am --empty=drop {show(out)}/*.patch    # on a pristine Linux "
+        f"{record['base']['version']}; drops the cover letter")
