@@ -268,7 +268,8 @@ static void start_afresh(struct kunit *test, struct page *page)
 static unsigned long local_flushes(void)
 {
 #ifdef CONFIG_DEBUG_TLBFLUSH
-	return counted(NR_TLB_LOCAL_FLUSH_ALL);
+	/* Others flush, too, and this is called with preemption off. */
+	return raw_cpu_read(vm_event_states.event[NR_TLB_LOCAL_FLUSH_ALL]);
 #else
 	return 0;
 #endif

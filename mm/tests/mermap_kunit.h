@@ -12,6 +12,7 @@
 
 #include <kunit/test.h>
 #include <linux/completion.h>
+#include <linux/cpu.h>
 #include <linux/cpumask.h>
 #include <linux/gfp.h>
 #include <linux/kthread.h>
@@ -164,10 +165,19 @@ static inline bool nothing_mapped(const struct mermap_area *area)
 	return !area->reserve.nr && !entries(area);
 }
 
-/* How often something was counted on this CPU. */
+/*
+ * How often something was counted, by all CPUs: what one that goes offline has counted
+ * becomes another's. Without cpus_read_lock(), because who has a mapping must not wait for
+ * a CPU that waits for the mapping's end.
+ */
 static inline unsigned long counted(enum vm_event_item item)
 {
-	return raw_cpu_read(vm_event_states.event[item]);
+	unsigned long sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(per_cpu(vm_event_states, cpu).event[item]);
+	return sum;
 }
 
 /* --- helpers: other tasks ----------------------------------------------------- */
@@ -240,14 +250,24 @@ static inline void step_done(struct helper *helper)
 	wait_for_completion_timeout(&helper->go, PATIENCE);
 }
 
-static inline int other_cpu(struct kunit *test)
+/* Another CPU, which stays until let_go_of_cpu(); or the test is skipped. */
+static inline int hold_other_cpu(struct kunit *test)
 {
 	struct mermap_test *t = test->priv;
-	unsigned int cpu = cpumask_any_but(cpu_online_mask, t->cpu);
+	unsigned int cpu;
 
-	if (cpu >= nr_cpu_ids)
+	cpus_read_lock();
+	cpu = cpumask_any_but(cpu_online_mask, t->cpu);
+	if (cpu >= nr_cpu_ids) {
+		cpus_read_unlock();
 		kunit_skip(test, "needs 2 CPUs");
+	}
 	return cpu;
+}
+
+static inline void let_go_of_cpu(void)
+{
+	cpus_read_unlock();
 }
 
 #endif /* _MM_TESTS_MERMAP_KUNIT_H */

@@ -101,11 +101,12 @@ static void one_page_goes_through_two_cpus_and_two_mms(struct kunit *test)
 	struct page *page = new_pages(test, 0);
 	struct helper *same_mm, *other_mm;
 	struct mermap_alloc *alloc;
-	int cpu = other_cpu(test);
 	struct mm_struct *mm = mm_alloc();
+	int cpu;
 
 	KUNIT_ASSERT_NOT_NULL(test, mm);
 	KUNIT_ASSERT_EQ(test, mermap_mm_prepare(mm), 0);
+	cpu = hold_other_cpu(test);
 	alloc = mermap_get(page, PAGE_SIZE, MERMAP_RO);
 	KUNIT_ASSERT_NOT_NULL(test, alloc);
 	same_mm = start_holder(test, t->mm, cpu, page);
@@ -119,6 +120,7 @@ static void one_page_goes_through_two_cpus_and_two_mms(struct kunit *test)
 	end_helper(test, other_mm);
 	KUNIT_EXPECT_TRUE(test, nothing_mapped(area_of(t->mm, cpu)));
 	KUNIT_EXPECT_TRUE(test, nothing_mapped(area_of(mm, cpu)));
+	let_go_of_cpu();
 	mmput(mm);
 }
 
@@ -160,7 +162,7 @@ static void no_translation_survives_a_sync(struct kunit *test)
 {
 	struct mermap_test *t = test->priv;
 	struct page *page = new_pages(test, 0);
-	int cpu = other_cpu(test);
+	int cpu = hold_other_cpu(test);
 	unsigned long end = jiffies + PATIENCE;
 	struct mermap_alloc *alloc;
 	struct helper *thread;
@@ -184,6 +186,7 @@ static void no_translation_survives_a_sync(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, thread->good);
 	KUNIT_EXPECT_NE(test, thread->err, 0);
 	KUNIT_EXPECT_NE(test, thread->word, secret);
+	let_go_of_cpu();
 }
 
 static struct completion flush_begun;
