@@ -144,6 +144,13 @@ def count(row, target, results):
                 say(f"    | {line}")
 
 
+def mermap_suites(config):
+    """Those of the mermap, where the configuration has them."""
+    product = kconfig.find(config).product
+    debug = ("mermap_debug",) if "mermap-debug" in product else ()
+    return ("mermap", "mermap_tasks", *debug) if "mermap-kunit" in product else ()
+
+
 def try_target(target, row):
     try:
         kernel = build.build(target.config)
@@ -154,15 +161,16 @@ def try_target(target, row):
         row.built = "no"
         raise Failure(str(error)) from error
     row.booted = "no"
-    results = []
+    results, more = [], mermap_suites(target.config)
+    glob = "[dmp]*" if more else unit.GLOB
     try:
         boot(target, kernel, row,
-             f"kunit.autorun=1 kunit.enable=1 kunit.filter_glob={unit.GLOB}", results)
+             f"kunit.autorun=1 kunit.enable=1 kunit.filter_glob={glob}", results)
     finally:
         for found in results:
             count(row, target, found)
     unit.whole(results[0])
-    unit.both_suites(results[0])
+    unit.both_suites(results[0], more)
     row.booted = "no, not without KUnit"
     boot(target, kernel, row)
 

@@ -207,7 +207,7 @@ static int __init mermapbench_init(void)
 	err = err ?: measure("get_put_sync", sync_pair, 1, LOOPS / 10);
 	mermap_sync();
 	__free_pages(block, ORDER);
-	mmput(temp);
+	/* temp stays, like the mm that text is changed in: without a VMA its tables would, too. */
 	return err;
 }
 module_init(mermapbench_init);
