@@ -120,7 +120,8 @@ void mermap_mm_init(struct mm_struct *mm)
  * stay as well, are accounted to the mm, and found by the next attempt.
  *
  * Context: Sleeps.
- * Return: 0; -ENOMEM; -EOPNOTSUPP if this mm cannot have a mermap.
+ * Return: 0; -ENOMEM; -EOPNOTSUPP if this mm cannot have a mermap; -ENOSPC after a warning
+ * if the region is too small for the CPUs.
  */
 int mermap_mm_prepare(struct mm_struct *mm)
 {
@@ -133,6 +134,7 @@ int mermap_mm_prepare(struct mm_struct *mm)
 	if (!mm_local_region_supported(mm))
 		return -EOPNOTSUPP;
 
+	mermap_debug_prepare();
 	mermap = kvzalloc_flex(*mermap, areas, nr_cpu_ids, GFP_KERNEL_ACCOUNT);
 	if (!mermap)
 		return -ENOMEM;
@@ -145,9 +147,25 @@ int mermap_mm_prepare(struct mm_struct *mm)
 	/* Publish it whole.  Who comes second uses what is there, in the same tables. */
 	if (err || cmpxchg_release(&mm->mermap, NULL, mermap))
 		kvfree(mermap);
-	else
-		mermap_debug_prepared();
 	return err;
+}
+
+/* Take a mapping from whoever has not put it; true if there was one. */
+static bool mermap_revoke(struct mermap_alloc *alloc)
+{
+	struct mermap_area *area = alloc->area;
+	unsigned int i;
+
+	if (likely(!alloc->nr))
+		return false;
+	mermap_debug_leak(alloc, pte_pfn(ptep_get(area->ptes + alloc->first)));
+	for (i = 0; i < alloc->nr; i++)
+		set_pte(area->ptes + alloc->first + i, __pte(0));
+	/* As in mermap_put(). */
+	smp_wmb();
+	this_cpu_write(mermap_unsynced, 1);
+	alloc->nr = 0;
+	return true;
 }
 
 /**
@@ -159,12 +177,22 @@ int mermap_mm_prepare(struct mm_struct *mm)
 void mermap_mm_exit(struct mm_struct *mm)
 {
 	struct mermap *mermap = mm->mermap;
+	unsigned int cpu, i;
+	bool leaked = false;
 
 	if (!mermap)
 		return;
-	mermap_debug_exit(mermap);
+	for (cpu = 0; cpu < mermap->nr_areas; cpu++) {
+		struct mermap_area *area = &mermap->areas[cpu];
+
+		for (i = 0; i < MERMAP_SLOTS; i++)
+			leaked |= mermap_revoke(&area->slots[i]);
+		leaked |= mermap_revoke(&area->reserve);
+	}
 	mm->mermap = NULL;
-	kvfree(mermap);
+	/* A put that comes too late must find that there is nothing left to put. */
+	if (!leaked)
+		kvfree(mermap);
 }
 
 /* --- mapping --------------------------------------------------------------- */
@@ -346,10 +374,11 @@ void mermap_put(struct mermap_alloc *alloc)
 {
 	struct mermap_area *area = alloc->area;
 	pte_t *ptep = area->ptes + alloc->first, *end = ptep + alloc->nr;
-	unsigned long pfn = IS_ENABLED(CONFIG_MERMAP_DEBUG) ? pte_pfn(ptep_get(ptep)) : 0;
+	unsigned long pfn;
 
 	if (WARN_ON_ONCE(!alloc->nr))
 		return;
+	pfn = IS_ENABLED(CONFIG_MERMAP_DEBUG) ? pte_pfn(ptep_get(ptep)) : 0;
 	VM_WARN_ON_ONCE(area->cpu != raw_smp_processor_id());
 
 	do {

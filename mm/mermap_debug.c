@@ -35,7 +35,7 @@
 
 #include "mermap_internal.h"
 
-#define MERMAP_LIVE	GENMASK(5, 0)	/* mappings there are; stays at its maximum */
+#define MERMAP_LIVE	GENMASK(5, 0)	/* mappings there are; at its maximum it stays, for ever */
 #define MERMAP_PUT	BIT(6)		/* put, and no sync has begun since */
 #define MERMAP_SYNCING	BIT(7)		/* put before the sync that is at work now */
 
@@ -84,13 +84,15 @@ static __always_inline void mermap_bytes_update(unsigned long pfn, unsigned int 
 /* --- what the core tells --------------------------------------------------- */
 
 /**
- * mermap_debug_prepared - there is an mm with areas: from now on, look at each page that is freed
+ * mermap_debug_prepare - there will be an mm with areas: look at each page that is freed
  *
  * Context: Sleeps.
  */
-void mermap_debug_prepared(void)
+void mermap_debug_prepare(void)
 {
-	static_branch_enable(&mermap_debug_key);
+	/* Or it would take a lock of CPU hotplug each time. */
+	if (!static_key_enabled(&mermap_debug_key))
+		static_branch_enable(&mermap_debug_key);
 }
 
 /**
@@ -117,10 +119,10 @@ void mermap_debug_got(struct mermap_alloc *alloc, struct page *page)
 void mermap_debug_put(struct mermap_alloc *alloc, unsigned long pfn)
 {
 	/* Another owner may be gone by now; if not, it is asked about its mapping, too. */
-	if (alloc->owner == current)
-		current->mermap_held--;
-	else
+	if (alloc->owner != current)
 		mermap_debug_report(MERMAP_WRONG_TASK, pfn_to_page(pfn));
+	else if (current->mermap_held)
+		current->mermap_held--;
 	alloc->owner = NULL;
 	mermap_bytes_update(pfn, alloc->nr, mermap_byte_put);
 }
@@ -174,25 +176,16 @@ void mermap_debug_sync_end(void)
 }
 
 /**
- * mermap_debug_exit - nothing can be mapped in an mm that exits
- * @mermap: its areas
+ * mermap_debug_leak - an mm exits, and a mapping was not put
+ * @alloc: the mapping
+ * @pfn: of its first page
  *
  * Context: Any; nobody else has the mm.
  */
-void mermap_debug_exit(struct mermap *mermap)
+void mermap_debug_leak(struct mermap_alloc *alloc, unsigned long pfn)
 {
-	unsigned int cpu, i;
-
-	for (cpu = 0; cpu < mermap->nr_areas; cpu++) {
-		struct mermap_area *area = &mermap->areas[cpu];
-
-		for (i = 0; i < MERMAP_SLOTS; i++) {
-			if (area->slots[i].nr)
-				mermap_debug_report(MERMAP_MM_LEAK, NULL);
-		}
-		if (area->reserve.nr)
-			mermap_debug_report(MERMAP_MM_LEAK, NULL);
-	}
+	mermap_debug_report(MERMAP_MM_LEAK, pfn_to_page(pfn));
+	mermap_bytes_update(pfn, alloc->nr, mermap_byte_put);
 }
 
 /* --- what is found --------------------------------------------------------- */
@@ -234,6 +227,14 @@ noinline void mermap_debug_report(enum mermap_fault fault, struct page *page)
 noinline void mermap_debug_task_leak(void)
 {
 	mermap_debug_report(MERMAP_TASK_LEAK, NULL);
+	/* Once for each. */
+	current->mermap_held = 0;
+}
+
+/* Who gets the page next is not to blame. */
+static u8 mermap_byte_freed(u8 old)
+{
+	return old & MERMAP_LIVE;
 }
 
 /**
@@ -246,17 +247,21 @@ noinline void mermap_debug_task_leak(void)
 void __mermap_debug_free(struct page *page, unsigned int order)
 {
 	unsigned long pfn = page_to_pfn(page), end = pfn + (1UL << order);
+	bool reported = false;
 
 	guard(rcu)();
 	for (; pfn < end; pfn++) {
 		u8 *byte = mermap_byte(pfn), old = byte ? READ_ONCE(*byte) : 0;
 
-		if (likely(!old))
+		/* A count that has reached its maximum says nothing. */
+		if (likely(!old) || old == MERMAP_LIVE)
 			continue;
-		mermap_debug_report(old & MERMAP_LIVE ? MERMAP_FREED_MAPPED : MERMAP_FREED_STALE,
-				    pfn_to_page(pfn));
 		/* One report for each block. */
-		return;
+		if (!reported)
+			mermap_debug_report(old & MERMAP_LIVE ? MERMAP_FREED_MAPPED :
+					    MERMAP_FREED_STALE, pfn_to_page(pfn));
+		reported = true;
+		mermap_bytes_update(pfn, 1, mermap_byte_freed);
 	}
 }
 

@@ -2,6 +2,7 @@
 #ifndef _MM_MERMAP_INTERNAL_H
 #define _MM_MERMAP_INTERNAL_H
 
+#include <linux/bug.h>
 #include <linux/mermap_types.h>
 #include <linux/types.h>
 
@@ -19,16 +20,19 @@ enum mermap_fault {
 };
 
 #ifdef CONFIG_MERMAP_DEBUG
-void mermap_debug_prepared(void);
-void mermap_debug_exit(struct mermap *mermap);
+void mermap_debug_prepare(void);
+void mermap_debug_leak(struct mermap_alloc *alloc, unsigned long pfn);
 void mermap_debug_got(struct mermap_alloc *alloc, struct page *page);
 void mermap_debug_put(struct mermap_alloc *alloc, unsigned long pfn);
 void mermap_debug_sync_begin(void);
 void mermap_debug_sync_end(void);
 void mermap_debug_report(enum mermap_fault fault, struct page *page);
 #else
-static inline void mermap_debug_prepared(void) { }
-static inline void mermap_debug_exit(struct mermap *mermap) { }
+static inline void mermap_debug_prepare(void) { }
+static inline void mermap_debug_leak(struct mermap_alloc *alloc, unsigned long pfn)
+{
+	WARN_ONCE(1, "mermap: mm exits with a mapping; mermap_put() is missing\n");
+}
 static inline void mermap_debug_got(struct mermap_alloc *alloc, struct page *page) { }
 static inline void mermap_debug_put(struct mermap_alloc *alloc, unsigned long pfn) { }
 static inline void mermap_debug_sync_begin(void) { }

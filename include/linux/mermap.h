@@ -23,7 +23,8 @@
  *   write-back.
  *
  * - Where: the mapping is good on this CPU only.  mermap_get() disables migration until
- *   mermap_put(); the task may sleep.  mermap_get_reserved() wants preemption off from
+ *   mermap_put(); the task may sleep, but not wait for CPU hotplug (cpus_read_lock()),
+ *   which may be waiting for the task.  mermap_get_reserved() wants preemption off from
  *   before it is called until the mapping was put.  The address must not be given to
  *   another task, to an interrupt handler or to a device.
  *

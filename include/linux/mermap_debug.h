@@ -8,6 +8,7 @@
  */
 
 struct page;
+struct task_struct;
 
 #ifdef CONFIG_MERMAP_DEBUG
 #include <linux/jump_label.h>

@@ -86,8 +86,8 @@ struct mermap_alloc {
  * @slots: mappings made by mermap_get()
  * @reserve: the mapping made by mermap_get_reserved()
  *
- * Only tasks on @cpu with @mm loaded touch it.  What they share, @next and the search
- * for a free slot, they do with preemption off.
+ * Only tasks on @cpu that have or had @mm loaded touch it, until the mm exits.  What they
+ * share, @next and the search for a free slot, they do with preemption off.
  */
 struct mermap_area {
 	pte_t *ptes;

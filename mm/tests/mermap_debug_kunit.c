@@ -192,6 +192,9 @@ static void mapping_left_on_the_way_to_user_mode_is_reported(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, alloc);
 	mermap_assert_nomap();
 	expect_report(test, MERMAP_TASK_LEAK, NULL);
+	/* Once. */
+	mermap_assert_nomap();
+	expect_silence(test);
 	mermap_put(alloc);
 	mermap_assert_nomap();
 	expect_silence(test);
@@ -228,13 +231,27 @@ static void mapping_left_in_an_mm_is_reported(struct kunit *test)
 	kthread_use_mm(t->mm);
 	KUNIT_EXPECT_NOT_NULL(test, alloc);
 	mmput(mm);
-	expect_report(test, MERMAP_MM_LEAK, NULL);
-	/* Put right what cannot be put any more; the page is the system's loss. */
+	expect_report(test, MERMAP_MM_LEAK, page);
+	/* It cannot be put any more, and nobody else pays for it. */
 	if (alloc) {
+		KUNIT_EXPECT_EQ(test, alloc->nr, 0);
 		current->mermap_held--;
 		migrate_enable();
 	}
-	get_page(page);
+	mermap_sync();
+}
+
+static void who_gets_the_page_next_is_not_blamed(struct kunit *test)
+{
+	struct page *page = take_pages(test, 0);
+
+	get_and_put(test, page, 1);
+	__free_page(page);
+	expect_report(test, MERMAP_FREED_STALE, page);
+	/* As if it had been allocated meanwhile. */
+	mermap_debug_free(page, 0);
+	expect_silence(test);
+	mermap_sync();
 }
 
 static struct kunit_case mermap_debug_cases[] = {
@@ -248,6 +265,7 @@ static struct kunit_case mermap_debug_cases[] = {
 	KUNIT_CASE(mapping_left_on_the_way_to_user_mode_is_reported),
 	KUNIT_CASE(mapping_put_by_another_task_is_reported),
 	KUNIT_CASE(mapping_left_in_an_mm_is_reported),
+	KUNIT_CASE(who_gets_the_page_next_is_not_blamed),
 	{ }
 };
 

@@ -101,12 +101,11 @@ static void one_page_goes_through_two_cpus_and_two_mms(struct kunit *test)
 	struct page *page = new_pages(test, 0);
 	struct helper *same_mm, *other_mm;
 	struct mermap_alloc *alloc;
+	int cpu = hold_other_cpu(test);
 	struct mm_struct *mm = mm_alloc();
-	int cpu;
 
 	KUNIT_ASSERT_NOT_NULL(test, mm);
 	KUNIT_ASSERT_EQ(test, mermap_mm_prepare(mm), 0);
-	cpu = hold_other_cpu(test);
 	alloc = mermap_get(page, PAGE_SIZE, MERMAP_RO);
 	KUNIT_ASSERT_NOT_NULL(test, alloc);
 	same_mm = start_holder(test, t->mm, cpu, page);
