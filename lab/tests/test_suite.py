@@ -213,6 +213,22 @@ class Voices(unittest.TestCase):
         self.assertIn("#   | heard", lines)
 
 
+class Words(unittest.TestCase):
+    def listed(self, *words):
+        said = []
+        with mock.patch.object(suite, "say", said.append), \
+                mock.patch.object(suite.packages, "need"):
+            self.assertEqual(suite.main(["LIST=1", *words]), 0)
+        return said
+
+    def test_a_title_with_an_equals_sign_selects_its_case(self):
+        self.assertEqual(self.listed("silent: page_consistency=report"),
+                         ["silent: page_consistency=report"])
+
+    def test_settings_select_nothing(self):
+        self.assertEqual(self.listed("GUESTS=1", "ONLY=off:*"), self.listed("off:*"))
+
+
 class Builds(unittest.TestCase):
     def test_order_and_failure(self):
         made = []
