@@ -28,6 +28,8 @@ LIVES = ROOT / "lab" / "guest" / "x86" / "lives.c"
 LIVED = ("exit", "exit_prepared", "exec", "exec_prepared", "fork", "fork_ldt")
 _LIFE = re.compile(r"^lives: (\w+) ns=(\d+)$", re.M)
 _LINE = re.compile(r"mermapbench: (\w+) pages=(\d+) loops=(\d+) cycles=(\d+)")
+_INTERRUPTS = re.compile(r"mermapbench: (\w+) pages=(\d+) .* pairs=(\d+) interrupts=(\d+)")
+INTERRUPTS = 0.01			# for each pair; what else the kernel does may cause one
 COUNTERS = ("mermap_get", "mermap_fail", "mermap_rewind", "mermap_sync")
 
 
@@ -44,11 +46,19 @@ def rows(text):
     return found
 
 
-def budgets(found, make):
+def interrupts(text):
+    """{(what, pages): interrupts of other CPUs for each pair}."""
+    return {(what, int(pages)): int(number) / int(pairs)
+            for what, pages, pairs, number in _INTERRUPTS.findall(text)}
+
+
+def budgets(found, interrupted, make):
     """The budgets, each made by make(name, value, limit, unit)."""
     made = [make(f"mermap, {pages} pages", round(found["mermap", pages], 1), limit,
                  "instructions") for pages, limit in BUDGETS.items()]
     cpus, cost = next((cpus, cost) for (what, cpus), cost in found.items() if what == "prepare")
+    most = max(interrupted[key] for key in interrupted if key[0] in ("mermap", "reserved"))
+    made.append(make("mermap, other CPUs interrupted by a pair", round(most, 4), INTERRUPTS, ""))
     return [*made, make("mermap_mm_prepare() per possible CPU", round(cost / cpus), PREPARE,
                         "instructions")]
 
@@ -78,7 +88,7 @@ def lives(boot, memory, module):
 
 
 def measure(boot, memory):
-    """boot is lab.bench's; returns (rows, {counter: number}, lives)."""
+    """boot is lab.bench's; returns (rows, interrupts, {counter: number}, lives)."""
     kernel = build.build(CONFIG)
     module, text, counts = build.module(kernel, MODULE, SYMBOLS), [], {}
 
@@ -88,7 +98,7 @@ def measure(boot, memory):
         for name in COUNTERS:
             counts[name] = int(guest.must(f"grep '^{name} ' /proc/vmstat").split()[1])
     boot(kernel, "pti=off", memory, "mermap", drive, {f"/{MODULE}.ko": module})
-    return rows(text[-1]), counts, lives(boot, memory, module)
+    return rows(text[-1]), interrupts(text[-1]), counts, lives(boot, memory, module)
 
 
 def life_lines(found):
@@ -97,13 +107,17 @@ def life_lines(found):
         yield f"  {name:18}" + "".join(f"{costs.get(what, '-'):>15}" for what in LIVED)
 
 
-def lines(found, counts):
+def lines(found, interrupted, counts):
     sizes = sorted({pages for what, pages in found if what == "mermap"})
     yield "instructions per pair of map and unmap, two CPUs"
     yield f"{'pages':14}" + "".join(f"{pages:>9}" for pages in sizes)
     for what in PEERS:
         yield f"  {what:12}" + "".join(f"{found[what, pages]:9.0f}" for pages in sizes)
+    yield "interrupts of other CPUs per pair"
+    for what in PEERS:
+        yield f"  {what:12}" + "".join(f"{interrupted[what, pages]:9.3f}" for pages in sizes)
     yield "one page: " + ", ".join(f"{what} {found[what, 1]:.0f}" for what in SINGLE)
+    yield "  interrupts " + ", ".join(f"{what} {interrupted[what, 1]:.3f}" for what in SINGLE)
     for (what, cpus), cost in found.items():
         if what in ("prepare", "bytes", "exit"):
             yield f"{what} of an mm: {cost:.0f} " + (f"for {cpus} possible CPUs" if cpus else
@@ -112,18 +126,19 @@ def lines(found, counts):
     yield (f"per 10^6 gets: {counts['mermap_rewind'] * 10**6 / gets:.0f} local flushes, "
            f"{counts['mermap_sync'] * 10**6 / gets:.0f} syncs, {counts['mermap_fail']} failures in "
            f"all of {gets}")
-    yield "vm_map_ram and vmap flush all CPUs later, direct_map and syncs at once."
+    yield "vm_map_ram and vmap interrupt later, for many pairs; direct_map and syncs at once."
 
 
 def main(_argv):
     from lab import bench		# here, because bench has this as a section
-    found, counts, processes = measure(bench.boot, bench.MEMORY)
-    judged = budgets(found, bench.Budget)
-    for line in [*lines(found, counts), *life_lines(processes), *map(str, judged)]:
+    found, interrupted, counts, processes = measure(bench.boot, bench.MEMORY)
+    judged = budgets(found, interrupted, bench.Budget)
+    for line in [*lines(found, interrupted, counts), *life_lines(processes), *map(str, judged)]:
         say(line)
     (LOGS / "bench-mermap.json").write_text(json.dumps(
-        {"rows": [[*key, value] for key, value in found.items()], "counters": counts,
-                    "lives": processes}, indent=1) + "\n")
+        {"rows": [[*key, value] for key, value in found.items()],
+                    "interrupts": [[*key, value] for key, value in interrupted.items()],
+                    "counters": counts, "lives": processes}, indent=1) + "\n")
     say(f"written: {show(LOGS / 'bench-mermap.json')}")
     return 0 if all(budget.good for budget in judged) else 1
 

@@ -2,20 +2,24 @@
 /*
  * What the mermap costs, and what else there is, one line for each:
  *
- *	mermapbench: mermap pages=8 loops=1000 cycles=171000
+ *	mermapbench: mermap pages=8 loops=1000 cycles=171000 pairs=6000 interrupts=0
  *
- * cycles are of one batch of loops, the smallest of all batches. Every pair maps pages of
- * one block, and unmaps them. What is mapped is not touched: -icount does not count what a
+ * cycles are of one batch of loops, the smallest of all batches; interrupts are those by
+ * which CPUs call each other, in all batches. Every pair maps pages of one block, and
+ * unmaps them. What is mapped is not touched: -icount does not count what a
  * TLB costs.
  */
 
+#include <linux/cpumask.h>
 #include <linux/gfp.h>
+#include <linux/hardirq.h>
 #include <linux/kernel.h>
 #include <linux/mermap.h>
 #include <linux/mm.h>
 #include <linux/mmu_context.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
+#include <linux/percpu.h>
 #include <linux/preempt.h>
 #include <linux/sched/mm.h>
 #include <linux/set_memory.h>
@@ -105,8 +109,19 @@ static int temporary_mm_pair(unsigned int nr)
 	return 0;
 }
 
+static unsigned long interrupts(void)
+{
+	unsigned long sum = 0;
+	int cpu;
+
+	for_each_online_cpu(cpu)
+		sum += READ_ONCE(per_cpu(irq_stat, cpu).counts[IRQ_COUNT_CALL_FUNCTION]);
+	return sum;
+}
+
 static int measure(const char *what, pair_fn pair, unsigned int nr, unsigned int loops)
 {
+	unsigned long interrupted = interrupts();
 	u64 best = U64_MAX, begun;
 	unsigned int batch, i;
 	int err = 0;
@@ -122,7 +137,8 @@ static int measure(const char *what, pair_fn pair, unsigned int nr, unsigned int
 	if (err)
 		pr_err("mermapbench: %s pages=%u failed (%d)\n", what, nr, err);
 	else
-		pr_info("mermapbench: %s pages=%u loops=%u cycles=%llu\n", what, nr, loops, best);
+		pr_info("mermapbench: %s pages=%u loops=%u cycles=%llu pairs=%u interrupts=%lu\n",
+			what, nr, loops, best, batch * loops, interrupts() - interrupted);
 	return err;
 }
 

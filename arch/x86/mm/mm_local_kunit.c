@@ -96,6 +96,13 @@ static void end(struct mm_struct *mm)
 	mmput(mm);
 }
 
+/* Before anything is there that would be left behind. */
+static void skip_without_ldt(struct kunit *test)
+{
+	if (!IS_ENABLED(CONFIG_MODIFY_LDT_SYSCALL))
+		kunit_skip(test, "this kernel has no modify_ldt(2)");
+}
+
 /* modify_ldt(2) by the one who uses @current->mm. */
 static void install_ldt(struct kunit *test, unsigned int entry)
 {
@@ -113,8 +120,6 @@ static void install_ldt(struct kunit *test, unsigned int entry)
 	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(regs.si));
 	KUNIT_ASSERT_EQ(test, copy_to_user((void __user *)regs.si, &desc, sizeof(desc)), 0UL);
 	KUNIT_ASSERT_EQ(test, (int)x64_sys_call(&regs, __NR_modify_ldt), 0);
-#else
-	kunit_skip(test, "this kernel has no modify_ldt(2)");
 #endif
 }
 
@@ -151,16 +156,22 @@ static void use_region(struct kunit *test, struct mm_struct *mm)
 	__free_page(page);
 }
 
-static void take_steps(struct kunit *test, struct mm_struct *mm)
+/* A new mm in use, after the steps of the order that the test is about. */
+static struct mm_struct *begin_with_steps(struct kunit *test)
 {
 	const struct order *order = test->param_value;
+	struct mm_struct *mm;
 
+	if (strchr(order->steps, 'l'))
+		skip_without_ldt(test);
+	mm = begin(test);
 	for (const char *step = order->steps; *step; step++) {
 		if (*step == 'l')
 			install_ldt(test, step - order->steps);
 		else
 			use_region(test, mm);
 	}
+	return mm;
 }
 
 static void region_of_init_mm_is_empty(struct kunit *test)
@@ -214,11 +225,10 @@ static void region_is_one_slot_and_its_first_entry_the_ldts(struct kunit *test)
 
 static void user_tables_hold_nothing_but_the_ldt(struct kunit *test)
 {
-	struct mm_struct *mm = begin(test);
+	struct mm_struct *mm = begin_with_steps(test);
 	const struct order *order = test->param_value;
 	u64 *kernel, *user;
 
-	take_steps(test, mm);
 	kernel = kernel_level(mm);
 	user = user_level(mm);
 	if (!isolated()) {
@@ -247,9 +257,8 @@ static void user_tables_hold_nothing_but_the_ldt(struct kunit *test)
 /* Their pages are freed through a flush that does not reach these addresses. */
 static void tables_are_not_marked_as_the_kernels(struct kunit *test)
 {
-	struct mm_struct *mm = begin(test);
+	struct mm_struct *mm = begin_with_steps(test);
 
-	take_steps(test, mm);
 	if (kernel_level(mm))
 		KUNIT_EXPECT_FALSE(test, ptdesc_test_kernel(virt_to_ptdesc(kernel_level(mm))));
 	if (user_level(mm))
@@ -278,10 +287,9 @@ static void expect_freed(struct kunit *test, struct page *page, const char *whos
 
 static void all_tables_are_freed_when_the_mm_ends(struct kunit *test)
 {
-	struct mm_struct *mm = begin(test);
+	struct mm_struct *mm = begin_with_steps(test);
 	struct page *kernel, *user;
 
-	take_steps(test, mm);
 	kernel = watch(kernel_level(mm));
 	user = watch(user_level(mm));
 
@@ -312,6 +320,7 @@ static void page_behind_the_user_table_is_left_alone(struct kunit *test)
 	bool hit = false;
 	u64 *user;
 
+	skip_without_ldt(test);
 	KUNIT_ASSERT_NOT_NULL(test, behind);
 	mm = begin(test);
 	for (int i = 0; i < PAIRS; i++) {
