@@ -44,8 +44,8 @@ mutant("sync-of-this-cpu-only", KUNIT, TASKS + "no_translation_survives_a_sync",
 
 mutant("sync-that-never-is-needed", KUNIT, ONE + "sync_is_skipped_when_nothing_was_put", (
     MERMAP,
-    "	this_cpu_write(mermap_unsynced, 1);\n",
-    ""))
+    "	this_cpu_write(mermap_unsynced, 1);\n	/* Now",
+    "	/* Now"))
 
 mutant("sync-that-is-never-skipped", KUNIT, ONE + "sync_is_skipped_when_nothing_was_put", (
     MERMAP,
@@ -178,11 +178,26 @@ mutant("sync-forgets-live-mappings", KUNIT_DEBUG,
 mutant("only-the-first-page-of-a-block-is-looked-at", KUNIT_DEBUG,
        FOUND + "one_page_of_a_block_is_enough", (
            DEBUG,
-           "		if (likely(!old))\n			continue;\n",
-           "		if (likely(!old))\n			break;\n"))
+           "		if (likely(!old) || old == MERMAP_LIVE)\n			continue;\n",
+           "		if (likely(!old) || old == MERMAP_LIVE)\n			break;\n"))
 
 mutant("task-leak-not-counted", KUNIT_DEBUG,
        FOUND + "mapping_left_on_the_way_to_user_mode_is_reported", (
            DEBUG,
            "	current->mermap_held++;\n",
            ""))
+
+mutant("who-puts-is-not-asked", KUNIT_DEBUG, FOUND + "mapping_put_by_another_task_is_reported", (
+    DEBUG,
+    "	if (alloc->owner != current)\n",
+    "	if (!alloc->owner)\n"))
+
+mutant("mapping-outlives-its-mm", KUNIT_DEBUG, FOUND + "mapping_left_in_an_mm_is_reported", (
+    MERMAP,
+    "	this_cpu_write(mermap_unsynced, 1);\n	alloc->nr = 0;\n",
+    "	this_cpu_write(mermap_unsynced, 1);\n"))
+
+mutant("who-comes-next-is-blamed", KUNIT_DEBUG, FOUND + "who_gets_the_page_next_is_not_blamed", (
+    DEBUG,
+    "	return old & MERMAP_LIVE;\n",
+    "	return old;\n"))
