@@ -65,10 +65,14 @@ def run_both(note, drive, *, append="", allow=(), name, groups=("",), known=(), 
 
 LIMIT = 1200		# seconds for each category of run_vmtests.sh; most take 10
 MM = "/tmp/mm"
-# Seen with the checker off; how often is of 25 runs.
+# Seen with the checker off as well. Of 100 attempts to move a page of hugetlb that two threads
+# touch, 1 or 2 succeed; shared_anon_htlb fails when none of 100 in a row does within its 20 s.
 KNOWN = (
-    Known("^ksm: ksm_tests -U", "fails in 3 of 25 runs", flaky=True),
-    Known("^ksm_numa: ksm_tests -N -m 1", "fails in 8 of 25 runs", flaky=True),
+    Known("^ksm: ksm_tests -U", "fails in 3 of 25 runs with the checker off", flaky=True),
+    Known("^ksm_numa: ksm_tests -N -m 1", "fails in 8 of 25 runs with the checker off", flaky=True),
+    # Itself, and the program that it is in.
+    Known(r"^migration: migration(: migration\.shared_anon_htlb)?$",
+          "fails in 4 of 24 runs with the checker off, 3 of 24 with it on", flaky=True),
 )
 
 
