@@ -62,6 +62,36 @@ mutant("drop-the-hook-of-memory-failure", BOOT, "memory_failure:primary bitmap*"
     "	page_consistency_memory_failure(pfn, false);\n",
     ""))
 
+mutant("secondary-in-failed-memory-not-known", BOOT, "memory_failure:secondary bitmap*", (
+    HARDWARE,
+    "	bool secondary = frame->part == PC_PART_SECONDARY;\n",
+    "	bool secondary = false;\n"))
+
+mutant("entries-in-failed-memory-not-known", BOOT, "memory_failure:table entries*", (
+    HARDWARE,
+    "			if (part == PC_PART_ENTRIES && pc_frame_of(root) == pfn)\n",
+    "			if (part == PC_PART_ENTRIES && pc_frame_of(root) + 1 == pfn)\n"))
+
+mutant("roots-in-failed-memory-not-known", BOOT, "memory_failure:table roots*", (
+    HARDWARE,
+    "		pc_find_pointers(store, store->roots, frame);\n",
+    "		pc_find_pointers(store, store->inverted, frame);\n"))
+
+mutant("inverted-roots-in-failed-memory-not-known", BOOT, "memory_failure:inverted table roots*", (
+    HARDWARE,
+    "		pc_find_pointers(store, store->inverted, frame);\n",
+    "		pc_find_pointers(store, store->roots, frame);\n"))
+
+mutant("all-memory-is-the-records", BOOT, "memory_failure:other memory*", (
+    HARDWARE,
+    "	return in_range(pfn, pc_frame_of(p), pc_frame_of(p + bytes - 1) - pc_frame_of(p) + 1);\n",
+    "	return pfn <= pc_frame_of(p + bytes - 1);\n"))
+
+mutant("failed-copy-called-intact", BOOT, "memory_failure:page_consistency=report*", (
+    HARDWARE,
+    "		if (PageHWPoison(pfn_to_page(pfn)))\n			return pfn;\n",
+    "		if (PageHWPoison(pfn_to_page(pfn)))\n			continue;\n"))
+
 # --- what the series repairs elsewhere --------------------------------------------
 
 ALIGNED = "memremap.only_aligned_folios_are_made"
