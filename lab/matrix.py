@@ -57,6 +57,8 @@ TARGETS = (
     Target("x86-64, KCSAN", "x86-kcsan",
            "grep -q '^enabled: 1' /sys/kernel/debug/kcsan && "
            "grep -q '^setup_watchpoints: [1-9]' /sys/kernel/debug/kcsan"),
+    Target("x86-64, KMSAN", "x86-kmsan", "dmesg | grep -q 'Starting KernelMemorySanitizer'",
+           machine={"memory": "3G"}),
     Target("x86-64, no hotplug", "x86-no-hotplug",
            "zcat /proc/config.gz | grep -q '^# CONFIG_MEMORY_HOTPLUG is not set'"),
 )
