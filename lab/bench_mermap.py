@@ -9,6 +9,7 @@ CR3 and the refill of a TLB cost, so flushes and interrupts are counted as well.
 
 import json
 import re
+from dataclasses import dataclass
 
 from lab import build, initramfs
 from lab.common import LOGS, ROOT, LabError, main as enter, say, show
@@ -21,14 +22,16 @@ SYMBOLS = ("mermap_mm_prepare", "mermap_get", "mermap_get_reserved", "mermap_put
            "flush_tlb_mm_range", "flush_tlb_kernel_range", "get_locked_pte")
 BUDGETS = {1: 200, 8: 300, 64: 900}	# instructions for each pair, by pages
 PREPARE = 8000				# for each possible CPU
-PEERS = ("mermap", "vm_map_ram", "vmap", "direct_map")
-SINGLE = ("reserved", "temporary_mm", "get_put_sync")
+PEERS = ("mermap", "vm_map_ram", "vmap", "direct_map", "temporary_mm")
+SINGLE = ("reserved", "get_put_sync")
+AREA = 127				# pages between two local flushes
 LIVES = ROOT / "lab" / "guest" / "x86" / "lives.c"
 # Of the last, two: with page table isolation and without. The module knows the first three.
 LIVED = ("exit", "exit_prepared", "exec", "exec_prepared", "fork", "fork_ldt")
 _LIFE = re.compile(r"^lives: (\w+) ns=(\d+)$", re.M)
 _LINE = re.compile(r"mermapbench: (\w+) pages=(\d+) loops=(\d+) cycles=(\d+)")
-_INTERRUPTS = re.compile(r"mermapbench: (\w+) pages=(\d+) .* pairs=(\d+) interrupts=(\d+)")
+_EVENTS = re.compile(r"mermapbench: (\w+) pages=(\d+) .* pairs=(\d+) interrupts=(\d+) "
+                     r"rewinds=(\d+) syncs=(\d+)")
 INTERRUPTS = 0.01			# for each pair; what else the kernel does may cause one
 COUNTERS = ("mermap_get", "mermap_fail", "mermap_rewind", "mermap_sync")
 
@@ -46,19 +49,37 @@ def rows(text):
     return found
 
 
-def interrupts(text):
-    """{(what, pages): interrupts of other CPUs for each pair}."""
-    return {(what, int(pages)): int(number) / int(pairs)
-            for what, pages, pairs, number in _INTERRUPTS.findall(text)}
+@dataclass
+class Events:
+    """What happened beside the pairs of one measurement."""
+
+    pairs: int
+    interrupts: int		# of other CPUs
+    rewinds: int		# each one flush of this CPU's TLB
+    syncs: int
+
+    def per_million(self, name):
+        return round(getattr(self, name) * 10**6 / self.pairs)
 
 
-def budgets(found, interrupted, make):
+def events(text):
+    """{(what, pages): Events}."""
+    return {(what, int(pages)): Events(*map(int, rest))
+            for what, pages, *rest in _EVENTS.findall(text)}
+
+
+def budgets(found, beside, make):
     """The budgets, each made by make(name, value, limit, unit)."""
     made = [make(f"mermap, {pages} pages", round(found["mermap", pages], 1), limit,
                  "instructions") for pages, limit in BUDGETS.items()]
     cpus, cost = next((cpus, cost) for (what, cpus), cost in found.items() if what == "prepare")
-    most = max(interrupted[key] for key in interrupted if key[0] in ("mermap", "reserved"))
+    ours = {key: value for key, value in beside.items() if key[0] in ("mermap", "reserved")}
+    most = max(one.interrupts / one.pairs for one in ours.values())
     made.append(make("mermap, other CPUs interrupted by a pair", round(most, 4), INTERRUPTS, ""))
+    # Not more than one flush for each area that is used up, and no sync.
+    more = max(one.rewinds - one.pairs // (AREA // pages) + one.syncs
+               for (what, pages), one in ours.items() if what == "mermap")
+    made.append(make("mermap, flushes beyond one per area", more, 1, ""))
     return [*made, make("mermap_mm_prepare() per possible CPU", round(cost / cpus), PREPARE,
                         "instructions")]
 
@@ -88,7 +109,7 @@ def lives(boot, memory, module):
 
 
 def measure(boot, memory):
-    """boot is lab.bench's; returns (rows, interrupts, {counter: number}, lives)."""
+    """boot is lab.bench's; returns (rows, events, {counter: number}, lives)."""
     kernel = build.build(CONFIG)
     module, text, counts = build.module(kernel, MODULE, SYMBOLS), [], {}
 
@@ -98,7 +119,7 @@ def measure(boot, memory):
         for name in COUNTERS:
             counts[name] = int(guest.must(f"grep '^{name} ' /proc/vmstat").split()[1])
     boot(kernel, "pti=off", memory, "mermap", drive, {f"/{MODULE}.ko": module})
-    return rows(text[-1]), interrupts(text[-1]), counts, lives(boot, memory, module)
+    return rows(text[-1]), events(text[-1]), counts, lives(boot, memory, module)
 
 
 def life_lines(found):
@@ -107,37 +128,41 @@ def life_lines(found):
         yield f"  {name:18}" + "".join(f"{costs.get(what, '-'):>15}" for what in LIVED)
 
 
-def lines(found, interrupted, counts):
+def lines(found, beside, counts):
     sizes = sorted({pages for what, pages in found if what == "mermap"})
     yield "instructions per pair of map and unmap, two CPUs"
     yield f"{'pages':14}" + "".join(f"{pages:>9}" for pages in sizes)
     for what in PEERS:
         yield f"  {what:12}" + "".join(f"{found[what, pages]:9.0f}" for pages in sizes)
-    yield "interrupts of other CPUs per pair"
+    yield "interrupts of other CPUs per 10^6 pairs"
     for what in PEERS:
-        yield f"  {what:12}" + "".join(f"{interrupted[what, pages]:9.3f}" for pages in sizes)
+        yield f"  {what:12}" + "".join(f"{beside[what, pages].per_million('interrupts'):9}"
+                                       for pages in sizes)
+    yield "local flushes per 10^6 gets"
+    yield f"  {'mermap':12}" + "".join(f"{beside['mermap', pages].per_million('rewinds'):9}"
+                                       for pages in sizes)
     yield "one page: " + ", ".join(f"{what} {found[what, 1]:.0f}" for what in SINGLE)
-    yield "  interrupts " + ", ".join(f"{what} {interrupted[what, 1]:.3f}" for what in SINGLE)
+    yield "  per 10^6: " + ", ".join(
+        f"{what}: {beside[what, 1].per_million('interrupts')} interrupts, "
+        f"{beside[what, 1].per_million('syncs')} syncs" for what in SINGLE)
     for (what, cpus), cost in found.items():
         if what in ("prepare", "bytes", "exit"):
             yield f"{what} of an mm: {cost:.0f} " + (f"for {cpus} possible CPUs" if cpus else
                                                     "if it was not prepared")
     gets = counts["mermap_get"]
-    yield (f"per 10^6 gets: {counts['mermap_rewind'] * 10**6 / gets:.0f} local flushes, "
-           f"{counts['mermap_sync'] * 10**6 / gets:.0f} syncs, {counts['mermap_fail']} failures in "
-           f"all of {gets}")
+    yield f"{counts['mermap_fail']} failures in all of {gets} gets"
     yield "vm_map_ram and vmap interrupt later, for many pairs; direct_map and syncs at once."
 
 
 def main(_argv):
     from lab import bench		# here, because bench has this as a section
-    found, interrupted, counts, processes = measure(bench.boot, bench.MEMORY)
-    judged = budgets(found, interrupted, bench.Budget)
-    for line in [*lines(found, interrupted, counts), *life_lines(processes), *map(str, judged)]:
+    found, beside, counts, processes = measure(bench.boot, bench.MEMORY)
+    judged = budgets(found, beside, bench.Budget)
+    for line in [*lines(found, beside, counts), *life_lines(processes), *map(str, judged)]:
         say(line)
     (LOGS / "bench-mermap.json").write_text(json.dumps(
         {"rows": [[*key, value] for key, value in found.items()],
-                    "interrupts": [[*key, value] for key, value in interrupted.items()],
+                    "events": [[*key, vars(value)] for key, value in beside.items()],
                     "counters": counts, "lives": processes}, indent=1) + "\n")
     say(f"written: {show(LOGS / 'bench-mermap.json')}")
     return 0 if all(budget.good for budget in judged) else 1

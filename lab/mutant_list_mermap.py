@@ -178,8 +178,8 @@ mutant("sync-forgets-live-mappings", KUNIT_DEBUG,
 mutant("only-the-first-page-of-a-block-is-looked-at", KUNIT_DEBUG,
        FOUND + "one_page_of_a_block_is_enough", (
            DEBUG,
-           "		if (likely(!old) || old == MERMAP_LIVE)\n			continue;\n",
-           "		if (likely(!old) || old == MERMAP_LIVE)\n			break;\n"))
+           "		if (likely(!old) || (old & MERMAP_LIVE) == MERMAP_LIVE)\n			continue;\n",
+           "		if (likely(!old) || (old & MERMAP_LIVE) == MERMAP_LIVE)\n			break;\n"))
 
 mutant("task-leak-not-counted", KUNIT_DEBUG,
        FOUND + "mapping_left_on_the_way_to_user_mode_is_reported", (
@@ -201,3 +201,46 @@ mutant("who-comes-next-is-blamed", KUNIT_DEBUG, FOUND + "who_gets_the_page_next_
     DEBUG,
     "	return old & MERMAP_LIVE;\n",
     "	return old;\n"))
+
+# --- what more than one task, CPU or mm has to do with ---------------------------------
+
+mutant("published-before-it-is-complete", KUNIT, TASKS + "racing_prepares_leave_one", (
+    MERMAP,
+    "	mermap->nr_areas = nr_cpu_ids;\n",
+    "	mermap->nr_areas = nr_cpu_ids;\n	cmpxchg_release(&mm->mermap, NULL, mermap);\n"), (
+    MERMAP,
+    "	if (err || cmpxchg_release(&mm->mermap, NULL, mermap))\n",
+    "	if (err)\n"))
+
+mutant("sync-of-one-mm-only", KUNIT, TASKS + "no_translation_survives_a_sync", (
+    MERMAP,
+    "	flush_tlb_all();\n",
+    "	if (current->mm)\n		flush_tlb_mm(current->mm);\n"))
+
+mutant("sync-forgets-cpus-that-are-offline", KUNIT,
+       TASKS + "sync_knows_of_a_cpu_that_went_offline", (
+           MERMAP,
+           "	for_each_possible_cpu(cpu) {\n		unsigned int *flag",
+           "	for_each_online_cpu(cpu) {\n		unsigned int *flag"))
+
+mutant("reserve-without-the-mm-loaded", KUNIT, ONE + "reserve_is_refused_without_right", (
+    MERMAP,
+    "	area = likely(mermap) ? mermap_this_area(mermap) : NULL;\n",
+    "	area = likely(mermap) ? &mermap->areas[smp_processor_id()] : NULL;\n"))
+
+mutant("late-put-stays-where-it-is", KUNIT_DEBUG, FOUND + "mapping_left_in_an_mm_is_reported", (
+    MERMAP,
+    "		if (!area->mm && alloc != &area->reserve)\n			migrate_enable();\n",
+    ""))
+
+mutant("allocation-is-not-looked-at", KUNIT_DEBUG,
+       FOUND + "page_mapped_after_it_was_freed_is_reported", (
+           DEBUG,
+           "	mermap_debug_look(page, order, MERMAP_LENT, MERMAP_LENT);\n",
+           ""))
+
+mutant("way-to-user-mode-is-not-looked-at", "boot x86-debug",
+       "mermap:a mapping that is left on the way to user mode*", (
+           "include/linux/irq-entry-common.h",
+           "	mermap_assert_nomap();\n",
+           ""))

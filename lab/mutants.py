@@ -26,7 +26,7 @@ from lab.tap import CRASH, FAIL
 INNER = "LAB_MUTANTS"			# set in the environment of the second start
 UML_SECONDS = 60
 GROUPS = ("silent", "hotplug", "paths", "scrub", "panicking", "report_mode",	# of lab/cases
-          "memory_failure", "dax", "mm_local")
+          "memory_failure", "dax", "mm_local", "mermap")
 
 
 class Stale(LabError):

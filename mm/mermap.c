@@ -154,17 +154,20 @@ int mermap_mm_prepare(struct mm_struct *mm)
 static bool mermap_revoke(struct mermap_alloc *alloc)
 {
 	struct mermap_area *area = alloc->area;
+	unsigned long pfn;
 	unsigned int i;
 
 	if (likely(!alloc->nr))
 		return false;
-	mermap_debug_leak(alloc, pte_pfn(ptep_get(area->ptes + alloc->first)));
+	pfn = pte_pfn(ptep_get(area->ptes + alloc->first));
 	for (i = 0; i < alloc->nr; i++)
 		set_pte(area->ptes + alloc->first + i, __pte(0));
+	mermap_debug_leak(alloc, pfn);
 	/* As in mermap_put(). */
 	smp_wmb();
 	this_cpu_write(mermap_unsynced, 1);
 	alloc->nr = 0;
+	area->mm = NULL;
 	return true;
 }
 
@@ -258,7 +261,7 @@ static __always_inline void mermap_fill(struct mermap_alloc *alloc, struct page 
 	/* No TLB keeps an entry that is not present, so there is nothing to flush. */
 	do {
 		set_pte(ptep, pte);
-		pte = pte_next_pfn(pte);
+		pte = arch_mermap_next(pte);
 	} while (++ptep != end);
 	mermap_debug_got(alloc, page);
 	trace_mermap(MERMAP_EVENT_GET, (unsigned long)alloc->addr, alloc->nr);
@@ -376,8 +379,12 @@ void mermap_put(struct mermap_alloc *alloc)
 	pte_t *ptep = area->ptes + alloc->first, *end = ptep + alloc->nr;
 	unsigned long pfn;
 
-	if (WARN_ON_ONCE(!alloc->nr))
+	if (WARN_ON_ONCE(!alloc->nr)) {
+		/* If it was taken away: what the get has disabled still is. */
+		if (!area->mm && alloc != &area->reserve)
+			migrate_enable();
 		return;
+	}
 	pfn = IS_ENABLED(CONFIG_MERMAP_DEBUG) ? pte_pfn(ptep_get(ptep)) : 0;
 	VM_WARN_ON_ONCE(area->cpu != raw_smp_processor_id());
 

@@ -7,6 +7,10 @@
  * arrays that exist before the first page of the section can be mapped and that stay
  * when its memory goes, to be there when it comes back.
  *
+ * The record of the page allocator's consistency checker cannot hold them: it has two
+ * bits for each page, which change only when a page leaves or enters the allocator, and
+ * the mermap works without it.
+ *
  * What was put becomes "covered" in two steps, because mappings are put while a sync
  * is at work.  A sync first takes all marks there are, then flushes, and then forgets
  * those that it has taken; a page that is put meanwhile has a new mark.
@@ -193,6 +197,7 @@ void mermap_debug_leak(struct mermap_alloc *alloc, unsigned long pfn)
 static const char * const mermap_faults[MERMAP_NR_FAULTS] = {
 	[MERMAP_FREED_MAPPED] = "page freed while it is mapped; mermap_put() is missing",
 	[MERMAP_FREED_STALE] = "page freed that TLBs may still lead to; mermap_sync() is missing",
+	[MERMAP_LENT] = "page allocated that is mapped or that TLBs may lead to: used while free",
 	[MERMAP_TASK_LEAK] = "task returns to user mode with a mapping; mermap_put() is missing",
 	[MERMAP_MM_LEAK] = "mm exits with a mapping; mermap_put() is missing",
 	[MERMAP_WRONG_TASK] = "mapping put by a task that has not made it",
@@ -237,14 +242,9 @@ static u8 mermap_byte_freed(u8 old)
 	return old & MERMAP_LIVE;
 }
 
-/**
- * __mermap_debug_free - a block goes back to the page allocator: see mermap_debug_free()
- * @page: its first page
- * @order: its order
- *
- * Context: Any.
- */
-void __mermap_debug_free(struct page *page, unsigned int order)
+/* One report for each block that is mapped, or that TLBs may lead to. */
+static void mermap_debug_look(struct page *page, unsigned int order, enum mermap_fault mapped,
+			      enum mermap_fault stale)
 {
 	unsigned long pfn = page_to_pfn(page), end = pfn + (1UL << order);
 	bool reported = false;
@@ -254,15 +254,37 @@ void __mermap_debug_free(struct page *page, unsigned int order)
 		u8 *byte = mermap_byte(pfn), old = byte ? READ_ONCE(*byte) : 0;
 
 		/* A count that has reached its maximum says nothing. */
-		if (likely(!old) || old == MERMAP_LIVE)
+		if (likely(!old) || (old & MERMAP_LIVE) == MERMAP_LIVE)
 			continue;
-		/* One report for each block. */
 		if (!reported)
-			mermap_debug_report(old & MERMAP_LIVE ? MERMAP_FREED_MAPPED :
-					    MERMAP_FREED_STALE, pfn_to_page(pfn));
+			mermap_debug_report(old & MERMAP_LIVE ? mapped : stale, pfn_to_page(pfn));
 		reported = true;
 		mermap_bytes_update(pfn, 1, mermap_byte_freed);
 	}
+}
+
+/**
+ * __mermap_debug_free - a block goes back to the page allocator: see mermap_debug_free()
+ * @page: its first page
+ * @order: its order
+ *
+ * Context: Any.
+ */
+void __mermap_debug_free(struct page *page, unsigned int order)
+{
+	mermap_debug_look(page, order, MERMAP_FREED_MAPPED, MERMAP_FREED_STALE);
+}
+
+/**
+ * __mermap_debug_alloc - the page allocator lends a block: see mermap_debug_alloc()
+ * @page: its first page
+ * @order: its order
+ *
+ * Context: Any.
+ */
+void __mermap_debug_alloc(struct page *page, unsigned int order)
+{
+	mermap_debug_look(page, order, MERMAP_LENT, MERMAP_LENT);
 }
 
 /* --- memory that comes ----------------------------------------------------- */

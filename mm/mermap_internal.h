@@ -13,6 +13,7 @@ struct page;
 enum mermap_fault {
 	MERMAP_FREED_MAPPED,	/* a page was freed while it was mapped */
 	MERMAP_FREED_STALE,	/* a page was freed before a mermap_sync() */
+	MERMAP_LENT,		/* a page was mapped after it was freed, and is allocated */
 	MERMAP_TASK_LEAK,	/* a task returns to user mode with a mapping */
 	MERMAP_MM_LEAK,		/* an mm exits with a mapping */
 	MERMAP_WRONG_TASK,	/* a mapping was put by another task */

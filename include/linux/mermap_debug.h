@@ -17,6 +17,7 @@ struct task_struct;
 DECLARE_STATIC_KEY_FALSE(mermap_debug_key);
 
 void __mermap_debug_free(struct page *page, unsigned int order);
+void __mermap_debug_alloc(struct page *page, unsigned int order);
 void mermap_debug_task_leak(void);
 
 /**
@@ -30,6 +31,19 @@ static inline void mermap_debug_free(struct page *page, unsigned int order)
 {
 	if (static_branch_unlikely(&mermap_debug_key))
 		__mermap_debug_free(page, order);
+}
+
+/**
+ * mermap_debug_alloc - the page allocator lends a block
+ * @page: its first page
+ * @order: its order
+ *
+ * Context: Any.
+ */
+static inline void mermap_debug_alloc(struct page *page, unsigned int order)
+{
+	if (static_branch_unlikely(&mermap_debug_key))
+		__mermap_debug_alloc(page, order);
 }
 
 /**
@@ -49,6 +63,7 @@ static inline void mermap_debug_fork(struct task_struct *tsk)
 }
 #else
 static inline void mermap_debug_free(struct page *page, unsigned int order) { }
+static inline void mermap_debug_alloc(struct page *page, unsigned int order) { }
 static __always_inline void mermap_assert_nomap(void) { }
 static inline void mermap_debug_fork(struct task_struct *tsk) { }
 #endif

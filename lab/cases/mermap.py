@@ -5,10 +5,13 @@ and on one whose CPUs come and go.
 Each test is counted by itself. That a guest is what the case says is asked of the guest.
 """
 
+import re
+
 from lab import build, qemu, tap
-from lab.cases import Failure, case
+from lab.cases import Failure, case, mm_local
 from lab.cases.unit import take, whole
 from lab.cases.witness import check, vmstat
+from lab.splat import Allow
 
 PLAIN, DEBUG = "x86-mermap", "x86-debug"
 SUITES = ("mermap", "mermap_tasks")
@@ -16,17 +19,19 @@ AUTORUN = "kunit.autorun=1 kunit.enable=1 kunit.filter_glob=mermap*"
 
 PTI = "dmesg | grep -q 'page tables isolation: {}abled'"
 LA57 = "grep -qw la57 /proc/cpuinfo"
-# Offline and online again, all but the first, while others are at work.
+# Offline and online again, all but the first, while others are at work. Tests take CPUs
+# offline themselves, and may be quicker; a line for each that this has taken.
 CPUS_COME_AND_GO = """
-for round in $(seq 5); do
+while :; do
 	for cpu in /sys/devices/system/cpu/cpu[1-9]/online; do
-		echo 0 > $cpu || exit 1
+		echo 0 2> /dev/null > $cpu && echo away
 	done
 	for cpu in /sys/devices/system/cpu/cpu[1-9]/online; do
-		echo 1 > $cpu || exit 1
+		echo 1 2> /dev/null > $cpu
 	done
 done
 """
+AWAY = 30			# at least; there are hundreds
 # KUnit's debugfs runs a suite again.
 RUN_AGAIN = "echo 1 > /sys/kernel/debug/kunit/{}/run && cat /sys/kernel/debug/kunit/{}/results"
 
@@ -101,14 +106,63 @@ _register()
 @case([DEBUG], "CPUs come and go meanwhile")
 def hotplug(note):
     def drive(guest):
-        job = guest.start("while :; do" + CPUS_COME_AND_GO + "done")
+        job = guest.start(CPUS_COME_AND_GO)
         for _ in range(3):
             # A test that finds one CPU alone is skipped, and there is no other skip.
-            for suite in SUITES:
+            for suite in (*SUITES, "mermap_debug"):
                 text = guest.must(RUN_AGAIN.format(suite, suite), 120)
                 check("not ok" not in text, f"{suite} fails while CPUs come and go:\n{text}")
                 check("ok " in text, f"{suite} did not run again:\n{text}")
+        check(job.status is None, f"CPUs did not come and go to the end: {job.text()[-300:]}")
         job.kill()
-        note(used(guest))
+        away = job.text().count("away")
+        check(away >= AWAY, f"only {away} times a CPU went offline, at least {AWAY} are expected")
+        note(f"{away} times a CPU went offline; {used(guest)}")
 
     suites_pass(note, "true", config=DEBUG, drive=drive, smp=4)
+
+
+# What a trace has to show of each: an address in the mm-local region of four levels, or none.
+EVENTS = {"get": True, "rewind": True, "fail": False, "sync": False, "sync_skip": False}
+
+
+@case([PLAIN], "the tracepoint shows each event")
+def tracepoint(note):
+    def drive(guest):
+        guest.must("mkdir -p /sys/kernel/tracing && mount -t tracefs none /sys/kernel/tracing; "
+                   "echo 1 > /sys/kernel/tracing/events/mermap/mermap/enable")
+        guest.must(RUN_AGAIN.format("mermap", "mermap"), 120)
+        text = guest.must("cat /sys/kernel/tracing/trace")
+        for event, mapped in EVENTS.items():
+            seen = re.findall(rf" mermap: {event} addr=(0x[0-9a-f]+) nr_pages=(\d+)", text)
+            check(seen, f"no event '{event}' in the trace:\n{text[-1500:]}")
+            wrong = [addr for addr, _ in seen
+                     if mapped != (-240 << 39 <= int(addr, 16) - (1 << 64) < -239 << 39)]
+            check(not wrong, f"event '{event}' with address {wrong[:3]}")
+            note(f"{event}: {len(seen)}")
+
+    suites_pass(note, "true", "no5lvl", drive=drive)
+
+
+LEFT = "task returns to user mode with a mapping; mermap_put() is missing"
+EXITED = "mm exits with a mapping; mermap_put() is missing"
+LEAKS = [Allow("warning", "mermap: (task returns|mm exits)", "what the case provokes"),
+         Allow("bad-page", "(task returns|mm exits) .*with a mapping", "the same")]
+
+
+@case([DEBUG], "a mapping that is left on the way to user mode is reported")
+def left(note):
+    def drive(guest):
+        guest.must("insmod /mmlocal.ko")
+        guest.must("sh -c 'echo leak > /sys/module/mmlocal/parameters/do; true'")
+        said = guest.must("dmesg")
+        for text in (LEFT, EXITED):
+            check(said.count(f"mermap: {text}") == 1, f"not said exactly once: {text}")
+        note(LEFT)
+
+    files = {"/mmlocal.ko": build.module(build.built(DEBUG), "mmlocal", mm_local.SYMBOLS)}
+    outcome = qemu.play(lambda: qemu.Guest(build.built(DEBUG), "page_consistency=on pti=on",
+                                           name="mermap-left", quiet=True, files=files,
+                                           allow=LEAKS), drive)
+    if not outcome.good:
+        raise Failure(str(outcome))

@@ -20,20 +20,22 @@ KERNEL = "x86-mermap"
 SUITE = "mm-local"
 OWN = ROOT / "lab" / "guest" / "x86" / "ldt.c"
 # What the module calls and the kernel does not export.
-SYMBOLS = ("__p4d_alloc", "__pud_alloc", "__pmd_alloc", "__pte_alloc", "init_mm")
+SYMBOLS = ("mermap_mm_prepare", "mermap_get", "mermap_put", "mermap_sync",
+           "__p4d_alloc", "__pud_alloc", "__pmd_alloc", "__pte_alloc", "init_mm")
 # (page table isolation, levels)
 MACHINES = [(pti, levels) for pti in ("on", "off") for levels in (4, 5)]
-# Scenarios of the program, and what each has to print.
-SCENARIOS = {
-    "both-l": "", "both-r": "", "both-lr": "", "both-rl": "", "both-lrl": "",
-    "sixteen": "",
-    "forks-l": "", "forks-r": "", "forks-lr": "", "forks-rl": "",
-    "dumps": "",
-}
+# Scenarios of the program.
+SCENARIOS = (
+    "both-l", "both-r", "both-lr", "both-rl", "both-lrl",
+    "both-m", "both-lm", "both-ml", "both-lml",
+    "sixteen", "sixteen-m",
+    "forks-l", "forks-r", "forks-lr", "forks-rl", "forks-m", "forks-lm", "forks-ml",
+    "dumps",
+)
 # Allocations that fail in turn: the fewest that a run has to meet, without and with isolation.
 # Two are the LDT's own; isolation adds those of the tables that are not there yet.
-FAULTS = {"faults": (2, 6), "faults-r": (2, 5), "forkfaults-l": (20, 20),
-          "forkfaults-lr": (20, 20), "race": (10, 30)}
+FAULTS = {"faults": (2, 6), "faults-r": (2, 5), "faults-m": (2, 5), "forkfaults-l": (20, 20),
+          "forkfaults-lr": (20, 20), "forkfaults-lm": (20, 20), "race": (10, 30)}
 ALL_FAIL = """
 cd /sys/kernel/debug
 for kind in failslab fail_page_alloc; do
@@ -45,13 +47,17 @@ echo 0 > fail_page_alloc/min-order
 NOT_DONE = re.compile(r"^\[(FAIL|SKIP)\].*$", re.M)
 
 
+def kernels_programs(names, arch="x86_64"):
+    """Programs of the kernel's selftests/x86, as they are: {path in the guest: path here}."""
+    tests = selftests.source() if names else None
+    return {f"/lab/{name}": compiled(tests / "x86" / f"{name}.c",
+                                     ("-no-pie", "-std=gnu99", f"-I{tests}"), arch)
+            for name in names}
+
+
 def files():
     """What a guest is given."""
-    tests = selftests.source()
-    kernels = {f"/lab/{name}": compiled(tests / "x86" / f"{name}.c",
-                                        ("-no-pie", "-std=gnu99", f"-I{tests}"))
-               for name in ("ldt_gdt", "sigreturn")}
-    return {**kernels,
+    return {**kernels_programs(("ldt_gdt", "sigreturn")),
             "/lab/ldt": compiled(OWN, ("-no-pie", *STRICT)),
             "/mmlocal.ko": build.module(build.built(KERNEL), "mmlocal", SYMBOLS)}
 

@@ -42,7 +42,8 @@ def affected():
                and name not in REPAIRED | EVERYWHERE]
     # Directories below these are built only with options that are not chosen.
     users = git("grep", "-lE", f"include <({'|'.join(map(re.escape, headers))})>", "--",
-                ":(glob)kernel/*.c", ":(glob)lib/*.c", ":(glob)init/*.c").splitlines()
+                ":(glob)kernel/*.c", ":(glob)kernel/entry/*.c",
+                ":(glob)lib/*.c", ":(glob)init/*.c").splitlines()
     # LKDTM is a test; it lists its triggers in any case.
     changed = [git_name for git_name in touched if git_name.endswith(".c")
                and not git_name.startswith("drivers/misc/lkdtm/")

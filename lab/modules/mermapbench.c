@@ -2,11 +2,12 @@
 /*
  * What the mermap costs, and what else there is, one line for each:
  *
- *	mermapbench: mermap pages=8 loops=1000 cycles=171000 pairs=6000 interrupts=0
+ *	mermapbench: mermap pages=8 loops=1000 cycles=171000 pairs=6000 interrupts=0 \
+ *		rewinds=400 syncs=0
  *
  * cycles are of one batch of loops, the smallest of all batches; interrupts are those by
- * which CPUs call each other, in all batches. Every pair maps pages of one block, and
- * unmaps them. What is mapped is not touched: -icount does not count what a
+ * which CPUs call each other, and they, rewinds and syncs are of all batches. Every pair
+ * maps pages of one block, and unmaps them. What is mapped is not touched: -icount does not count what a
  * TLB costs.
  */
 
@@ -25,6 +26,7 @@
 #include <linux/set_memory.h>
 #include <linux/timex.h>
 #include <linux/vmalloc.h>
+#include <linux/vmstat.h>
 
 /* Not for modules, as the kernel sees it; build.module() links them. */
 void flush_tlb_mm_range(struct mm_struct *mm, unsigned long start, unsigned long end,
@@ -37,7 +39,7 @@ void flush_tlb_kernel_range(unsigned long start, unsigned long end);
 
 static struct page *block, *pages[1 << ORDER];
 static struct mm_struct *temp;
-static pte_t *temp_pte;
+static pte_t *temp_ptes;
 
 typedef int (*pair_fn)(unsigned int nr);
 
@@ -98,13 +100,16 @@ static int direct_map_pair(unsigned int nr)
 static int temporary_mm_pair(unsigned int nr)
 {
 	struct mm_struct *prev;
+	unsigned int i;
 
 	preempt_disable();
-	set_pte(temp_pte, mk_pte(block, PAGE_KERNEL));
+	for (i = 0; i < nr; i++)
+		set_pte(temp_ptes + i, mk_pte(block + i, PAGE_KERNEL));
 	prev = use_temporary_mm(temp);
-	set_pte(temp_pte, __pte(0));
+	for (i = 0; i < nr; i++)
+		set_pte(temp_ptes + i, __pte(0));
 	unuse_temporary_mm(prev);
-	flush_tlb_mm_range(temp, PAGE_SIZE, 2 * PAGE_SIZE, PAGE_SHIFT, false);
+	flush_tlb_mm_range(temp, PAGE_SIZE, (nr + 1) * PAGE_SIZE, PAGE_SHIFT, false);
 	preempt_enable();
 	return 0;
 }
@@ -119,9 +124,20 @@ static unsigned long interrupts(void)
 	return sum;
 }
 
+static unsigned long counted(enum vm_event_item item)
+{
+	unsigned long sum = 0;
+	int cpu;
+
+	for_each_online_cpu(cpu)
+		sum += READ_ONCE(per_cpu(vm_event_states, cpu).event[item]);
+	return sum;
+}
+
 static int measure(const char *what, pair_fn pair, unsigned int nr, unsigned int loops)
 {
-	unsigned long interrupted = interrupts();
+	unsigned long interrupted = interrupts(), rewinds = counted(MERMAP_REWIND);
+	unsigned long syncs = counted(MERMAP_SYNC);
 	u64 best = U64_MAX, begun;
 	unsigned int batch, i;
 	int err = 0;
@@ -137,8 +153,9 @@ static int measure(const char *what, pair_fn pair, unsigned int nr, unsigned int
 	if (err)
 		pr_err("mermapbench: %s pages=%u failed (%d)\n", what, nr, err);
 	else
-		pr_info("mermapbench: %s pages=%u loops=%u cycles=%llu pairs=%u interrupts=%lu\n",
-			what, nr, loops, best, batch * loops, interrupts() - interrupted);
+		pr_info("mermapbench: %s pages=%u loops=%u cycles=%llu pairs=%u interrupts=%lu rewinds=%lu syncs=%lu\n",
+			what, nr, loops, best, batch * loops, interrupts() - interrupted,
+			counted(MERMAP_REWIND) - rewinds, counted(MERMAP_SYNC) - syncs);
 	return err;
 }
 
@@ -204,10 +221,10 @@ static int __init mermapbench_init(void)
 	temp = mm_alloc();
 	if (!block || !temp)
 		return -ENOMEM;
-	temp_pte = get_locked_pte(temp, PAGE_SIZE, &ptl);
-	if (!temp_pte)
+	temp_ptes = get_locked_pte(temp, PAGE_SIZE, &ptl);
+	if (!temp_ptes)
 		return -ENOMEM;
-	pte_unmap_unlock(temp_pte, ptl);
+	pte_unmap_unlock(temp_ptes, ptl);
 	for (i = 0; i < 1 << ORDER; i++)
 		pages[i] = block + i;
 
@@ -217,9 +234,9 @@ static int __init mermapbench_init(void)
 		err = err ?: measure("vm_map_ram", map_ram_pair, sizes[i], LOOPS);
 		err = err ?: measure("vmap", vmap_pair, sizes[i], LOOPS / 10);
 		err = err ?: measure("direct_map", direct_map_pair, sizes[i], LOOPS / 10);
+		err = err ?: measure("temporary_mm", temporary_mm_pair, sizes[i], LOOPS);
 	}
 	err = err ?: measure("reserved", reserved_pair, 1, LOOPS);
-	err = err ?: measure("temporary_mm", temporary_mm_pair, 1, LOOPS);
 	err = err ?: measure("get_put_sync", sync_pair, 1, LOOPS / 10);
 	mermap_sync();
 	__free_pages(block, ORDER);

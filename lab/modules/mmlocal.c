@@ -7,12 +7,15 @@
  *	map		map a page of one's own at the first and at the last address
  *	check		both are mapped, and read through them as they do directly
  *	unmap		undo map
+ *	mermap		map a page through the mermap, write it, read it there and directly
+ *	leak		map a page through the mermap, and return to user mode with that
  *	walk K U	the second-level entries in use are exactly K in the kernel's page
  *			tables and U in those of user mode; each '-' or a list such as 0,1,511
  */
 
 #include <linux/cleanup.h>
 #include <linux/lockdep.h>
+#include <linux/mermap.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/preempt.h>
@@ -129,6 +132,54 @@ static int check(struct mm_struct *mm)
 	return 0;
 }
 
+#ifdef CONFIG_MERMAP
+static int mermap(struct mm_struct *mm)
+{
+	unsigned long word = (unsigned long)mm, *there;
+	struct mermap_alloc *alloc;
+	struct page *page;
+	bool right;
+
+	if (mermap_mm_prepare(mm))
+		return fail(-ENOMEM, "the mm could not be prepared");
+	page = alloc_page(GFP_KERNEL | __GFP_ZERO);
+	if (!page)
+		return fail(-ENOMEM, "no memory");
+	alloc = mermap_get(page, PAGE_SIZE, MERMAP_RW);
+	if (!alloc) {
+		__free_page(page);
+		return fail(-EBUSY, "nothing could be mapped");
+	}
+	there = mermap_addr(alloc);
+	WRITE_ONCE(*there, word);
+	right = READ_ONCE(*there) == word && *(unsigned long *)page_address(page) == word;
+	mermap_put(alloc);
+	mermap_sync();
+	__free_page(page);
+	return right ? 0 : fail(-EIO, "the mapped page reads wrong");
+}
+
+/* The page is lost. */
+static int leak(struct mm_struct *mm)
+{
+	struct page *page = alloc_page(GFP_KERNEL);
+
+	if (!page || mermap_mm_prepare(mm))
+		return fail(-ENOMEM, "no memory");
+	return mermap_get(page, PAGE_SIZE, MERMAP_RO) ? 0 : fail(-EBUSY, "nothing could be mapped");
+}
+#else
+static int mermap(struct mm_struct *mm)
+{
+	return fail(-EOPNOTSUPP, "this kernel has no mermap");
+}
+
+static int leak(struct mm_struct *mm)
+{
+	return mermap(mm);
+}
+#endif
+
 static void entries(pgd_t *pgd, char *text)
 {
 	u64 *table = pgd->pgd ? (u64 *)pgd_page_vaddr(*pgd) : NULL;
@@ -170,6 +221,10 @@ static int do_set(const char *value, const struct kernel_param *kp)
 		return check(mm);
 	if (!strcmp(verb, "unmap"))
 		return unmap(mm);
+	if (!strcmp(verb, "mermap"))
+		return mermap(mm);
+	if (!strcmp(verb, "leak"))
+		return leak(mm);
 	if (!strcmp(verb, "walk"))
 		return walk(mm, kernel, user);
 	return fail(-EINVAL, "no such command");

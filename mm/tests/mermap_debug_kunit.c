@@ -232,11 +232,16 @@ static void mapping_left_in_an_mm_is_reported(struct kunit *test)
 	KUNIT_EXPECT_NOT_NULL(test, alloc);
 	mmput(mm);
 	expect_report(test, MERMAP_MM_LEAK, page);
-	/* It cannot be put any more, and nobody else pays for it. */
+	/* There is nothing left to put, and who tries may migrate again. */
 	if (alloc) {
 		KUNIT_EXPECT_EQ(test, alloc->nr, 0);
+		KUNIT_EXPECT_NE(test, current->migration_disabled, 0);
+		kunit_warning_suppress(test) {
+			mermap_put(alloc);
+			KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 1);
+		}
+		KUNIT_EXPECT_EQ(test, current->migration_disabled, 0);
 		current->mermap_held--;
-		migrate_enable();
 	}
 	mermap_sync();
 }
@@ -254,11 +259,34 @@ static void who_gets_the_page_next_is_not_blamed(struct kunit *test)
 	mermap_sync();
 }
 
+static void page_mapped_after_it_was_freed_is_reported(struct kunit *test)
+{
+	struct page *page = take_pages(test, 2);
+	struct mermap_alloc *alloc;
+
+	/* As if it was free meanwhile. */
+	mermap_debug_alloc(page, 2);
+	expect_silence(test);
+	get_and_put(test, page + 3, 1);
+	mermap_debug_alloc(page, 2);
+	expect_report(test, MERMAP_LENT, page + 3);
+	alloc = mermap_get(page + 1, PAGE_SIZE, MERMAP_RO);
+	KUNIT_ASSERT_NOT_NULL(test, alloc);
+	mermap_debug_alloc(page, 2);
+	expect_report(test, MERMAP_LENT, page + 1);
+	mermap_put(alloc);
+	mermap_sync();
+	mermap_debug_alloc(page, 2);
+	__free_pages(page, 2);
+	expect_silence(test);
+}
+
 static struct kunit_case mermap_debug_cases[] = {
 	KUNIT_CASE(page_freed_while_mapped_is_reported),
 	KUNIT_CASE(page_freed_before_a_sync_is_reported),
 	KUNIT_CASE(page_freed_after_a_sync_is_not_reported),
 	KUNIT_CASE(one_page_of_a_block_is_enough),
+	KUNIT_CASE(page_mapped_after_it_was_freed_is_reported),
 	KUNIT_CASE(page_mapped_twice_is_mapped_until_both_are_put),
 	KUNIT_CASE(sync_does_not_cover_what_is_put_during_it),
 	KUNIT_CASE(pages_beside_a_mapping_are_unmapped),

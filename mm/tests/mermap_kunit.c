@@ -203,6 +203,8 @@ static void areas_of_the_cpus_do_not_touch(struct kunit *test)
 		if (IS_ENABLED(CONFIG_SMP))
 			KUNIT_EXPECT_TRUE(test, IS_ALIGNED((unsigned long)area, SMP_CACHE_BYTES));
 		KUNIT_EXPECT_PTR_EQ(test, area->ptes, __mermap_table(current->mm, area->base));
+		/* Or it would be freed as one of init_mm's. */
+		KUNIT_EXPECT_FALSE(test, ptdesc_test_kernel(virt_to_ptdesc(area->ptes)));
 		for_each_possible_cpu(other) {
 			if (other == cpu)
 				continue;
@@ -525,6 +527,42 @@ static void temporary_mm_gets_nothing(struct kunit *test)
 	mmput(temp);
 }
 
+/* It cannot fail, if it is called by who may. */
+static void reserve_is_refused_without_right(struct kunit *test)
+{
+	struct mm_struct *temp = mm_alloc(), *prev;
+	struct mermap_test *t = test->priv;
+	struct page *page = new_pages(test, 0);
+	struct mermap_alloc *no_mm, *in_temporary_mm, *first, *second;
+
+	KUNIT_ASSERT_NOT_NULL(test, temp);
+	kunit_warning_suppress(test) {
+		kthread_unuse_mm(t->mm);
+		preempt_disable();
+		no_mm = mermap_get_reserved(page, MERMAP_RO);
+		preempt_enable();
+		kthread_use_mm(t->mm);
+
+		preempt_disable();
+		prev = use_temporary_mm(temp);
+		in_temporary_mm = mermap_get_reserved(page, MERMAP_RO);
+		unuse_temporary_mm(prev);
+
+		first = mermap_get_reserved(page, MERMAP_RO);
+		second = mermap_get_reserved(page, MERMAP_RO);
+		if (first)
+			mermap_put(first);
+		preempt_enable();
+		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 3);
+	}
+	KUNIT_EXPECT_NULL(test, no_mm);
+	KUNIT_EXPECT_NULL(test, in_temporary_mm);
+	KUNIT_EXPECT_NOT_NULL(test, first);
+	KUNIT_EXPECT_NULL(test, second);
+	KUNIT_EXPECT_TRUE(test, nothing_mapped(this_area()));
+	mmput(temp);
+}
+
 static void kernel_has_no_mermap(struct kunit *test)
 {
 	KUNIT_EXPECT_EQ(test, mermap_mm_prepare(&init_mm), -EOPNOTSUPP);
@@ -571,6 +609,7 @@ static struct kunit_case mermap_cases[] = {
 	KUNIT_CASE(task_without_mm_gets_nothing),
 	KUNIT_CASE(interrupt_gets_nothing),
 	KUNIT_CASE(temporary_mm_gets_nothing),
+	KUNIT_CASE(reserve_is_refused_without_right),
 	KUNIT_CASE(kernel_has_no_mermap),
 	KUNIT_CASE(sync_is_skipped_when_nothing_was_put),
 	{ }

@@ -5,6 +5,7 @@
 
 #include <kunit/static_stub.h>
 #include <linux/delay.h>
+#include <linux/mmzone.h>
 #include <linux/signal.h>
 #include <linux/task_work.h>
 
@@ -157,16 +158,41 @@ static void spy(struct helper *spy)
 	preempt_enable();
 }
 
+/* Who owns the page next, in another mm. */
+static void write_secret(struct helper *owner)
+{
+	CLASS(mermap, map)(owner->page, PAGE_SIZE, MERMAP_RW);
+
+	owner->good = map;
+	if (map)
+		WRITE_ONCE(*(u64 *)mermap_addr(map), owner->word);
+}
+
+static void sync_alone(struct helper *helper)
+{
+	mermap_sync();
+}
+
+/* One after the other, and to the end. */
+static void run_helper(struct kunit *test, struct helper *helper)
+{
+	start(helper);
+	await(test, &helper->done);
+}
+
 static void no_translation_survives_a_sync(struct kunit *test)
 {
 	struct mermap_test *t = test->priv;
 	struct page *page = new_pages(test, 0);
 	int cpu = hold_other_cpu(test);
 	unsigned long end = jiffies + PATIENCE;
+	struct mm_struct *mm = mm_alloc();
 	struct mermap_alloc *alloc;
-	struct helper *thread;
+	struct helper *thread, *owner;
 	u64 secret = ~mark(page);
 
+	KUNIT_ASSERT_NOT_NULL(test, mm);
+	KUNIT_ASSERT_EQ(test, mermap_mm_prepare(mm), 0);
 	thread = new_helper(test, t->mm, cpu, spy, page);
 	alloc = mermap_get(page, PAGE_SIZE, MERMAP_RO);
 	KUNIT_ASSERT_NOT_NULL(test, alloc);
@@ -176,9 +202,13 @@ static void no_translation_survives_a_sync(struct kunit *test)
 	while (!smp_load_acquire(&thread->step) && time_before(jiffies, end))
 		cpu_relax();
 	mermap_put(alloc);
-	mermap_sync();
-	/* The next owner of the page. */
-	WRITE_ONCE(*(u64 *)page_address(page), secret);
+	/* By one without an mm: it is for all of them. */
+	run_helper(test, new_helper(test, NULL, t->cpu, sync_alone, NULL));
+	owner = new_helper(test, mm, t->cpu, write_secret, page);
+	owner->word = secret;
+	run_helper(test, owner);
+	KUNIT_EXPECT_TRUE(test, owner->good);
+	KUNIT_EXPECT_EQ(test, *(u64 *)page_address(page), secret);
 	/* See spy(). */
 	smp_store_release(&thread->step, 2);
 	await(test, &thread->done);
@@ -186,6 +216,40 @@ static void no_translation_survives_a_sync(struct kunit *test)
 	KUNIT_EXPECT_NE(test, thread->err, 0);
 	KUNIT_EXPECT_NE(test, thread->word, secret);
 	let_go_of_cpu();
+	mmput(mm);
+}
+
+static void get_and_put(struct helper *helper)
+{
+	CLASS(mermap, map)(helper->page, PAGE_SIZE, MERMAP_RO);
+
+	helper->good = map && shows(mermap_addr(map), helper->page);
+}
+
+/* What was put there may still be in the TLB when it comes back. */
+static void sync_knows_of_a_cpu_that_went_offline(struct kunit *test)
+{
+	struct mermap_test *t = test->priv;
+	struct helper *helper;
+	unsigned long syncs;
+	int cpu;
+
+	/* The first CPU stays. */
+	KUNIT_ASSERT_EQ(test, set_cpus_allowed_ptr(current, cpumask_of(0)), 0);
+	t->cpu = 0;
+	cpu = hold_other_cpu(test);
+	mermap_sync();
+	helper = new_helper(test, t->mm, cpu, get_and_put, new_pages(test, 0));
+	run_helper(test, helper);
+	let_go_of_cpu();
+	KUNIT_EXPECT_TRUE(test, helper->good);
+	if (remove_cpu(cpu))
+		kunit_skip(test, "needs a CPU that can go offline");
+	syncs = counted(MERMAP_SYNC);
+	mermap_sync();
+	KUNIT_EXPECT_EQ(test, counted(MERMAP_SYNC), syncs + 1);
+	/* Somebody else may have been quicker. */
+	add_cpu(cpu);
 }
 
 static struct completion flush_begun;
@@ -197,11 +261,6 @@ static void slow_flush_all(void)
 	msleep(100);
 	flush_tlb_all();
 	WRITE_ONCE(flush_done, true);
-}
-
-static void sync_alone(struct helper *helper)
-{
-	mermap_sync();
 }
 
 /* The second finds nothing that was put, because the first has taken it. */
@@ -381,6 +440,74 @@ static void page_tables_go_with_the_mm(struct kunit *test)
 	mmdrop(mm);
 }
 
+#define MANY	32
+
+static long page_tables(void)
+{
+	long sum = global_node_page_state(NR_PAGETABLE);
+	struct pglist_data *pgdat;
+	int cpu;
+
+	/* What CPUs have not added to it yet. */
+	for_each_online_pgdat(pgdat)
+		for_each_possible_cpu(cpu)
+			sum += per_cpu_ptr(pgdat->per_cpu_nodestats,
+					   cpu)->vm_node_stat_diff[NR_PAGETABLE];
+	return sum;
+}
+
+/* Other page tables come and go meanwhile, but not one for each of these. */
+static void page_tables_are_counted_out(struct kunit *test)
+{
+	struct mm_struct **mms = kunit_kcalloc(test, MANY, sizeof(*mms), GFP_KERNEL);
+	long before, during, after;
+	unsigned int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, mms);
+	before = page_tables();
+	for (i = 0; i < MANY; i++) {
+		mms[i] = mm_alloc();
+		KUNIT_EXPECT_NOT_NULL(test, mms[i]);
+		if (mms[i])
+			KUNIT_EXPECT_EQ(test, mermap_mm_prepare(mms[i]), 0);
+	}
+	during = page_tables();
+	for (i = 0; i < MANY; i++) {
+		if (mms[i])
+			mmput(mms[i]);
+	}
+	/* They are freed after a grace period. */
+	rcu_barrier();
+	after = page_tables();
+	KUNIT_EXPECT_GE(test, during - before, 3 * MANY);
+	KUNIT_EXPECT_LE(test, abs(after - before), MANY / 2);
+}
+
+/* Nothing runs there, and its page tables are still those of the mm that exits. */
+static void mm_may_exit_where_another_cpu_is_lazy(struct kunit *test)
+{
+	struct mm_struct *mm = mm_alloc(), *next = mm_alloc();
+	struct helper *helper;
+	int cpu;
+
+	KUNIT_ASSERT_TRUE(test, mm && next);
+	KUNIT_ASSERT_EQ(test, mermap_mm_prepare(mm) ?: mermap_mm_prepare(next), 0);
+	mmgrab(mm);
+	cpu = hold_other_cpu(test);
+	helper = new_helper(test, mm, cpu, get_and_put, new_pages(test, 0));
+	run_helper(test, helper);
+	KUNIT_EXPECT_TRUE(test, helper->good);
+	mmput(mm);
+	KUNIT_EXPECT_EQ(test, mm_pgtables_bytes(mm), 0);
+	rcu_barrier();
+	helper = new_helper(test, next, cpu, get_and_put, new_pages(test, 0));
+	run_helper(test, helper);
+	KUNIT_EXPECT_TRUE(test, helper->good);
+	let_go_of_cpu();
+	mmput(next);
+	mmdrop(mm);
+}
+
 static atomic_t tables_made, tables_that_fail;
 
 /* Slow, and as often as it is told to, without memory. */
@@ -498,20 +625,63 @@ static void prepare_can_be_repeated_after_failure(struct kunit *test)
 	race_to_prepare(test, 2);
 }
 
+static int tables_before_one_fails;
+
+static pte_t *failing_table(struct mm_struct *mm, unsigned long addr)
+{
+	return tables_before_one_fails-- ? __mermap_table(mm, addr) : NULL;
+}
+
+/* At each CPU's area. */
+static void prepare_that_fails_half_way_is_continued(struct kunit *test)
+{
+	unsigned long left;
+	unsigned int i;
+
+	/* The mm exits as it is, or is prepared. */
+	for (i = 0; i < 2 * num_possible_cpus(); i++) {
+		struct mm_struct *mm = mm_alloc();
+
+		KUNIT_ASSERT_NOT_NULL(test, mm);
+		mmgrab(mm);
+		tables_before_one_fails = i / 2;
+		kunit_activate_static_stub(test, mermap_table, failing_table);
+		KUNIT_EXPECT_EQ(test, mermap_mm_prepare(mm), -ENOMEM);
+		kunit_deactivate_static_stub(test, mermap_table);
+		KUNIT_EXPECT_NULL(test, mm->mermap);
+		/* Tables that are there already are used, and not made again. */
+		left = mm_pgtables_bytes(mm);
+		KUNIT_EXPECT_EQ(test, !!left, i >= 2);
+		if (i % 2) {
+			KUNIT_EXPECT_EQ(test, mermap_mm_prepare(mm), 0);
+			KUNIT_EXPECT_GE(test, mm_pgtables_bytes(mm), left);
+			if (mm->mermap)
+				KUNIT_EXPECT_TRUE(test, complete_areas(mm));
+		}
+		mmput(mm);
+		KUNIT_EXPECT_EQ(test, mm_pgtables_bytes(mm), 0);
+		mmdrop(mm);
+	}
+}
+
 static struct kunit_case mermap_tasks_cases[] = {
 	KUNIT_CASE(tasks_on_one_cpu_interleave),
 	KUNIT_CASE(mapping_survives_another_mm),
 	KUNIT_CASE(one_page_goes_through_two_cpus_and_two_mms),
 	KUNIT_CASE(mapping_can_be_put_without_the_mm),
 	KUNIT_CASE(no_translation_survives_a_sync),
+	KUNIT_CASE(sync_knows_of_a_cpu_that_went_offline),
 	KUNIT_CASE(sync_waits_for_one_at_work),
 	KUNIT_CASE(what_is_put_during_a_sync_waits_for_the_next),
 	KUNIT_CASE(forked_child_starts_empty),
 	KUNIT_CASE(exiting_task_gets_nothing),
 	KUNIT_CASE(page_tables_go_with_the_mm),
+	KUNIT_CASE(page_tables_are_counted_out),
+	KUNIT_CASE(mm_may_exit_where_another_cpu_is_lazy),
 	KUNIT_CASE(racing_prepares_leave_one),
 	KUNIT_CASE(prepare_that_fails_takes_nothing_from_one_that_does_not),
 	KUNIT_CASE(prepare_can_be_repeated_after_failure),
+	KUNIT_CASE(prepare_that_fails_half_way_is_continued),
 	{ }
 };
 

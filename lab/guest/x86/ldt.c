@@ -57,17 +57,43 @@ static void ask(const char *command)
 }
 
 /*
- * Which entries are in use, as of who has tables there: 'l' the LDT, 'r' the region. The
- * LDT has none without page table isolation; user mode never sees any other.
+ * Which entries are in use, as of who has tables there: 'l' the LDT, 'm' the mermap, 'r' the
+ * region otherwise. The LDT has none without page table isolation; user mode never sees any
+ * other.
  */
 static void expect(const char *users)
 {
-	bool ldt = pti && strchr(users, 'l'), region = strchr(users, 'r');
+	bool ldt = pti && strchr(users, 'l');
+	const char *rest = strchr(users, 'r') ? "1,511" : strchr(users, 'm') ? "1" : NULL;
 	char text[64];
 
-	snprintf(text, sizeof(text), "walk %s%s%s %s", ldt ? "0" : "", ldt && region ? "," : "",
-		 region ? "1,511" : ldt ? "" : "-", ldt ? "0" : "-");
+	snprintf(text, sizeof(text), "walk %s%s%s %s", ldt ? "0" : "", ldt && rest ? "," : "",
+		 rest ? rest : ldt ? "" : "-", ldt ? "0" : "-");
 	ask(text);
+}
+
+/* The mermap or the region otherwise, whichever is among the users: not both at a time. */
+static void begin_rest(const char *users)
+{
+	if (strchr(users, 'r'))
+		ask("map");
+	if (strchr(users, 'm'))
+		ask("mermap");
+}
+
+static void check_rest(const char *users)
+{
+	if (strchr(users, 'r'))
+		ask("check");
+	if (strchr(users, 'm'))
+		ask("mermap");
+}
+
+static void end_rest(const char *users)
+{
+	check_rest(users);
+	if (strchr(users, 'r'))
+		ask("unmap");
 }
 
 static int modify_ldt(unsigned int entry, unsigned long base, bool code, bool bits32)
@@ -133,15 +159,16 @@ static void both(const char *steps)
 
 	expect("");
 	for (const char *step = steps; *step; step++) {
+		const char one[] = { *step, 0 };
+
 		if (*step == 'l')
 			use_ldt(step - steps, true);
 		else
-			ask("map");
+			begin_rest(one);
 		if (!strchr(seen, *step))
 			strncat(seen, step, 1);
 		expect(seen);
-		if (strchr(seen, 'r'))
-			ask("check");
+		check_rest(seen);
 	}
 	/* An LDT of 64 KiB uses all of its other slot. */
 	if (strchr(seen, 'l')) {
@@ -149,11 +176,8 @@ static void both(const char *steps)
 		use_ldt(1, true);
 		expect(seen);
 	}
-	if (strchr(seen, 'r')) {
-		ask("check");
-		ask("unmap");
-		expect(seen);
-	}
+	end_rest(seen);
+	expect(seen);
 }
 
 static ucontext_t before;
@@ -191,7 +215,7 @@ static void handle(int number, void (*handler)(int, siginfo_t *, void *))
  * and back by signals: far calls and returns of user mode touch the stack with the rights
  * of the kernel under some versions of TCG.
  */
-static void sixteen(void)
+static void sixteen(const char *before_it)
 {
 	static const unsigned char text[] = {
 		0xb8, 0x34, 0x12,		/* mov $0x1234, %ax */
@@ -202,6 +226,7 @@ static void sixteen(void)
 	stack_t other = { .ss_sp = stack, .ss_size = sizeof(stack) };
 	unsigned int *data = low_page(), *code = low_page();
 
+	begin_rest(before_it);
 	memcpy(code, text, sizeof(text));
 	data[1] = 0x1111;
 	if (modify_ldt(0, (unsigned long)code, true, false) ||
@@ -217,7 +242,8 @@ static void sixteen(void)
 	if (result != 0x2345)
 		die("16-bit code returned %#x", result);
 	use_ldt(2, false);
-	expect("l");
+	check_rest(before_it);
+	expect(*before_it ? "lm" : "l");
 }
 
 /* What a child does is judged by its exit status. */
@@ -238,8 +264,10 @@ static void forks(const char *steps)
 
 	*page = MAGIC;
 	for (const char *step = steps; *step; step++) {
-		if (*step == 'r')
-			ask("map");
+		const char one[] = { *step, 0 };
+
+		if (*step != 'l')
+			begin_rest(one);
 		else if (modify_ldt(0, (unsigned long)page, false, true))
 			die("modify_ldt failed");
 	}
@@ -263,8 +291,7 @@ static void forks(const char *steps)
 	/* One mm, two tasks. */
 	child = vfork();
 	if (!child) {
-		if (strchr(steps, 'r'))
-			ask("check");
+		check_rest(steps);
 		expect(steps);
 		_exit(0);
 	}
@@ -280,10 +307,7 @@ static void forks(const char *steps)
 	expect(steps);
 	if (strchr(steps, 'l') && read_through(0) != MAGIC)
 		die("the LDT reads something else");
-	if (strchr(steps, 'r')) {
-		ask("check");
-		ask("unmap");
-	}
+	end_rest(steps);
 	execl(self, self, "fresh", pti ? "pti" : "nopti", NULL);
 	die("no exec");
 }
@@ -324,15 +348,13 @@ static int first_ldt(int nth, const char *live)
 	int error, failed;
 
 	*page = MAGIC;
-	if (*live)
-		ask("map");
+	begin_rest(live);
 	arm(nth);
 	error = modify_ldt(0, (unsigned long)page, false, true) ? errno : 0;
 	failed = disarm();
 	if (error && (error != ENOMEM || !failed))
 		die("modify_ldt failed otherwise");
-	if (*live)
-		ask("check");
+	check_rest(live);
 	if (error) {
 		/* Nothing of it is left but, maybe, an empty table of user mode's. */
 		expect(live);
@@ -341,15 +363,10 @@ static int first_ldt(int nth, const char *live)
 	}
 	if (read_through(0) != MAGIC)
 		die("the LDT reads something else");
-	expect(*live ? "lr" : "l");
-	if (*live) {
-		ask("check");
-		ask("unmap");
-	} else {
-		ask("map");
-		ask("check");
-		ask("unmap");
-	}
+	expect(!*live ? "l" : *live == 'm' ? "lm" : "lr");
+	if (!*live)
+		begin_rest("r");
+	end_rest(*live ? live : "r");
 	return !failed ? NOT_REACHED : error ? FAILED : SUCCEEDED;
 }
 
@@ -386,8 +403,7 @@ static void fork_faults(const char *users)
 	fail_nth = open("/proc/thread-self/fail-nth", O_RDWR);
 	if (modify_ldt(0, (unsigned long)page, false, true))
 		die("modify_ldt failed");
-	if (strchr(users, 'r'))
-		ask("map");
+	begin_rest(users);
 	for (nth = 1; nth < MOST; nth++) {
 		bool reached;
 		pid_t child;
@@ -407,15 +423,13 @@ static void fork_faults(const char *users)
 		expect(users);
 		if (read_through(0) != MAGIC)
 			die("the LDT reads something else");
-		if (strchr(users, 'r'))
-			ask("check");
+		check_rest(users);
 		if (!reached)
 			break;
 	}
 	if (nth == MOST)
 		die("no end of allocations");
-	if (strchr(users, 'r'))
-		ask("unmap");
+	end_rest(users);
 	printf("%d of %d allocations made it fail\n", failed, nth - 1);
 }
 
@@ -551,13 +565,15 @@ int main(int argc, char **argv)
 	else if (!strncmp(what, "both-", 5))
 		both(what + 5);
 	else if (!strcmp(what, "sixteen"))
-		sixteen();
+		sixteen("");
+	else if (!strcmp(what, "sixteen-m"))
+		sixteen("m");
 	else if (!strncmp(what, "forks-", 6))
 		forks(what + 6);
 	else if (!strcmp(what, "faults"))
 		faults("");
-	else if (!strcmp(what, "faults-r"))
-		faults("r");
+	else if (!strncmp(what, "faults-", 7))
+		faults(what + 7);
 	else if (!strncmp(what, "forkfaults-", 11))
 		fork_faults(what + 11);
 	else if (!strcmp(what, "race"))

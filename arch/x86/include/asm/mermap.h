@@ -24,6 +24,12 @@ static inline pgprot_t arch_mermap_pgprot(enum mermap_access access)
 	return __pgprot(prot & ~_PAGE_GLOBAL & __supported_pte_mask);
 }
 
+/* The entry of the next page. One that is present is never inverted, so nothing asks. */
+static inline pte_t arch_mermap_next(pte_t pte)
+{
+	return __pte(pte_val(pte) + PAGE_SIZE);
+}
+
 /* The mm whose tables this CPU translates with, which use_temporary_mm() changes. */
 static inline bool arch_mermap_mm_loaded(const struct mm_struct *mm)
 {
