@@ -23,6 +23,7 @@ STRESS = "page_consistency_scrub.scrubber_is_silent_beside_transitions"
 PAIR, ENTRY = "record corrupt: one of the bitmaps", "record corrupt: table entry"
 LISTED, BLOCK = "page on a free list but not in the allocator", "free block contradicts the record"
 LINK, ALIGNED = "free list corrupt", "block not aligned to its order"
+POINTER = "not a struct page of tracked memory"
 
 
 # --- nothing is wrong ---------------------------------------------------------------
@@ -252,8 +253,9 @@ def of_table(range_, note, rng):
     places = [(at, bit) for at in (entry.primary_at, entry.secondary_at, entry.seal_at)
               for bit in rng.sample(range(64), 6)]
     for place in places:
-        # Also by free blocks elsewhere that have their neighbour here.
-        range_.provoke(ENTRY, place)
+        # Also by free blocks elsewhere that have their neighbour here, as what it looks like
+        # if the flip is undone while its cause is looked for.
+        range_.provoke(ENTRY, place, also=[LINK, POINTER])
     note(f"{len(places)} flips of table entries")
 
 
