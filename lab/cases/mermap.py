@@ -146,8 +146,10 @@ def tracepoint(note):
 
 LEFT = "task returns to user mode with a mapping; mermap_put() is missing"
 EXITED = "mm exits with a mapping; mermap_put() is missing"
-LEAKS = [Allow("warning", "mermap: (task returns|mm exits)", "what the case provokes"),
-         Allow("bad-page", "(task returns|mm exits) .*with a mapping", "the same")]
+LEAKS = [Allow("warning", r"cut here|WARNING: mm/mermap_debug\.c:\d+ at mermap_debug_report\+",
+               "what the case provokes, and counts"),
+         Allow("trace", "Call Trace:$", "the same"),
+         Allow("bad-page", "page dumped because: mm exits with a mapping", "the same")]
 
 
 @case([DEBUG], "a mapping that is left on the way to user mode is reported")

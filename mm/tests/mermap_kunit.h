@@ -187,6 +187,7 @@ struct helper {
 	struct mm_struct *mm;		/* loaded while it runs, if not NULL */
 	int cpu;
 	void (*run)(struct helper *helper);
+	struct task_struct *task;
 	struct completion done;
 	/* For steps that have to be taken in turns. */
 	struct completion go, there;
@@ -229,13 +230,19 @@ static inline struct helper *new_helper(struct kunit *test, struct mm_struct *mm
 	return helper;
 }
 
+/* kthreadd may be on a CPU that somebody spins on: helpers for that time are made before. */
+static inline void make_ready(struct helper *helper)
+{
+	helper->task = kthread_create(helper_main, helper, "mermap_kunit");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(helper->test, helper->task);
+	kthread_bind(helper->task, helper->cpu);
+}
+
 static inline void start(struct helper *helper)
 {
-	struct task_struct *task = kthread_create(helper_main, helper, "mermap_kunit");
-
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(helper->test, task);
-	kthread_bind(task, helper->cpu);
-	wake_up_process(task);
+	if (!helper->task)
+		make_ready(helper);
+	wake_up_process(helper->task);
 }
 
 static inline void await(struct kunit *test, struct completion *what)
