@@ -30,10 +30,12 @@ void mermap_debug_sync_end(void);
 void mermap_debug_report(enum mermap_fault fault, struct page *page);
 #else
 static inline void mermap_debug_prepare(void) { }
+
 static inline void mermap_debug_leak(struct mermap_alloc *alloc, unsigned long pfn)
 {
 	WARN_ONCE(1, "mermap: mm exits with a mapping; mermap_put() is missing\n");
 }
+
 static inline void mermap_debug_got(struct mermap_alloc *alloc, struct page *page) { }
 static inline void mermap_debug_put(struct mermap_alloc *alloc, unsigned long pfn) { }
 static inline void mermap_debug_sync_begin(void) { }
