@@ -7,7 +7,7 @@ the kernel patches its lock prefixes away; one thread, because icount needs that
 Nanoseconds come from programs that run natively. Exit status 1 when a budget is
 exceeded or something could not be measured.
 
-A part of it: python3 -m lab.bench columns=off,on sizes=1
+A part of it: python3 -m lab.bench columns=off,on sizes=1, python3 -m lab.bench_mermap
 """
 
 import json
@@ -15,7 +15,7 @@ import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lab import build, qemu, userspace
+from lab import bench_mermap, build, qemu, userspace
 from lab.common import LOGS, LabError, locked, main as enter, say, show
 
 NAME = "x86-bench"
@@ -385,7 +385,8 @@ def main(argv):
         table = {name: column(name, kernels, modules) for name in names}
         records = [record(kernels["patched"], gib) for gib in sizes]
         audited = audit(kernels["patched"], build.module(kernels["patched"], "holes"))
-        return conclude(table, records, userspace.bench(), audited)
+        status = conclude(table, records, userspace.bench(), audited)
+        return status if argv else max(status, bench_mermap.main([]))
 
 
 if __name__ == "__main__":

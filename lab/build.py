@@ -79,7 +79,8 @@ def source(base=False):
 
 def need(config):
     """The programs that build a configuration."""
-    packages.need("build", *([machines.of(config.arch).packages] if config.cross else []))
+    packages.need("build", *([machines.of(config.arch).packages] if config.cross else []),
+                  *([] if config.compiler == "gcc" else [config.compiler]))
 
 
 def _environment():
@@ -96,7 +97,9 @@ def _environment():
 def _make(config, src, out, *targets, settings=()):
     compiler = [f"CROSS_COMPILE={config.cross}"] if config.cross else []
     if shutil.which("ccache"):
-        compiler += [f"CC=ccache {config.cross}gcc", "HOSTCC=ccache gcc"]
+        compiler += [f"CC=ccache {config.cross}{config.compiler}", "HOSTCC=ccache gcc"]
+    elif config.compiler != "gcc":
+        compiler += [f"CC={config.compiler}"]
     # BASEDIR makes paths relative, which Kbuild's own map of __FILE__ does not know.
     compiler += [f"KCFLAGS=-fmacro-prefix-map={os.path.relpath(src, out)}/="]
     # An empty but given LOCALVERSION= also drops the '+' of an untagged tree.

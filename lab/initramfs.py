@@ -100,21 +100,25 @@ def libraries(binary):
     return sorted(set(re.findall(r"(/\S+) \(0x", done.stdout))) if not done.returncode else []
 
 
-def compile_helpers(arch="x86_64"):
-    """lab/guest/*.c as static programs: {name: path}, compiled once per content."""
-    built, cross = {}, machines.of(arch).cross
+STRICT = ("-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE")
+
+
+def compiled(source, flags=STRICT, arch="x86_64"):
+    """A static program from one C file, compiled once per content."""
+    cross = machines.of(arch).cross
+    digest = hashlib.sha256(source.read_bytes() + repr(flags).encode()).hexdigest()[:16]
+    binary = STORE / f"{source.stem}{f'-{arch}' if cross else ''}-{digest}"
     STORE.mkdir(parents=True, exist_ok=True)
-    for source in sorted(GUEST.glob("*.c")):
-        digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
-        binary = STORE / f"{source.stem}{f'-{arch}' if cross else ''}-{digest}"
-        if not binary.exists():
-            fresh = binary.with_suffix(f".{os.getpid()}")
-            run([f"{cross}gcc", "-static", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread",
-                 "-D_GNU_SOURCE",
-                 "-o", fresh, source], quiet=True)
-            fresh.rename(binary)
-        built[source.stem] = binary
-    return built
+    if not binary.exists():
+        fresh = binary.with_suffix(f".{os.getpid()}")
+        run([f"{cross}gcc", "-static", "-O2", "-pthread", *flags, "-o", fresh, source], quiet=True)
+        fresh.rename(binary)
+    return binary
+
+
+def compile_helpers(arch="x86_64"):
+    """lab/guest/*.c as static programs: {name: path}."""
+    return {source.stem: compiled(source, arch=arch) for source in sorted(GUEST.glob("*.c"))}
 
 
 def _tool(name):

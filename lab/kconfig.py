@@ -28,6 +28,7 @@ class Config:
     fragments: list
     product: list = field(default_factory=list)
     cross: str = ""		# CROSS_COMPILE
+    compiler: str = "gcc"
     slow: float = 1		# timeouts in the guest are this much longer
 
     def files(self, base):
@@ -102,6 +103,7 @@ def verify(files, config):
 
 def fingerprint(config, base):
     """The text that decides whether .config has to be made again."""
-    parts = [f"arch {' '.join([config.arch, config.cross]).strip()}\n"]
+    compiler = config.cross if config.compiler == "gcc" else config.compiler
+    parts = [f"arch {' '.join([config.arch, compiler]).strip()}\n"]
     parts += [f"# {path.name}\n{path.read_text()}" for path in config.files(base)]
     return "\n".join(parts)

@@ -17,7 +17,7 @@ import traceback
 from dataclasses import dataclass, field
 
 from lab import build, kconfig, machines, packages, qemu, suite, tap, userspace
-from lab.cases import Failure, unit
+from lab.cases import Failure, mm_local, unit
 from lab.cases.witness import agrees, check, churn, number
 from lab.common import LabError, say
 
@@ -34,18 +34,22 @@ class Target:
     append: str = ""
     machine: dict = field(default_factory=dict)
     compressed: bool = False	# only a bzImage turns 5-level page tables on
+    programs: tuple = ()	# of the kernel's selftests/x86, run in the guest
 
 
 def pages_of(size):
     return f"grep -m1 KernelPageSize /proc/self/smaps | grep -qw '{size} kB'"
 
 
+PTI = "dmesg | grep -q 'page tables isolation: {}abled'"
+
 # A flag of /proc/cpuinfo goes when the kernel does not use it.
 TARGETS = (
     Target("arm64, 4K pages", "arm64", pages_of(4)),
     Target("i386, PAE, HIGHMEM", "i386",
            "uname -m | grep -q i686 && grep -q ' pae ' /proc/cpuinfo && "
-           "grep -q 'HighTotal: *[1-9]' /proc/meminfo", machine={"memory": "2G"}),
+           f"grep -q 'HighTotal: *[1-9]' /proc/meminfo && {PTI.format('en')}", "pti=on",
+           machine={"memory": "2G"}, programs=("ldt_gdt",)),
     Target("s390x, big endian", "s390x", "grep -qx big /sys/kernel/cpu_byteorder"),
     # The largest block has 512 MiB, and tests take several.
     Target("arm64, 64K pages", "arm64-64k", pages_of(64), machine={"memory": "6G"}),
@@ -53,10 +57,22 @@ TARGETS = (
            compressed=True),
     Target("x86-64, 4 levels", "x86", "! grep -qw la57 /proc/cpuinfo", "no5lvl",
            machine={"nodes": 2}, compressed=True),
-    Target("x86-64, PREEMPT_RT", "x86-rt", "uname -v | grep -qw PREEMPT_RT"),
+    Target("x86-64, PREEMPT_RT", "x86-rt",
+           f"uname -v | grep -qw PREEMPT_RT && {PTI.format('en')}", "pti=on"),
     Target("x86-64, KCSAN", "x86-kcsan",
            "grep -q '^enabled: 1' /sys/kernel/debug/kcsan && "
-           "grep -q '^setup_watchpoints: [1-9]' /sys/kernel/debug/kcsan"),
+           f"grep -q '^setup_watchpoints: [1-9]' /sys/kernel/debug/kcsan && {PTI.format('en')}",
+           "pti=on"),
+    Target("x86-64, KMSAN", "x86-kmsan",
+           f"dmesg | grep -q 'Starting KernelMemorySanitizer' && {PTI.format('en')}", "pti=on",
+           machine={"memory": "3G"}),
+    Target("x86-64, mermap, no LDT", "x86-mermap-no-ldt",
+           f"zcat /proc/config.gz | grep -q '^# CONFIG_MODIFY_LDT_SYSCALL is not set' && "
+           f"{PTI.format('en')}", "pti=on"),
+    Target("x86-64, mermap, no PTI", "x86-mermap-no-pti",
+           "zcat /proc/config.gz | "
+           "grep -q '^# CONFIG_MITIGATION_PAGE_TABLE_ISOLATION is not set'",
+           programs=("ldt_gdt", "sigreturn")),
     Target("x86-64, no hotplug", "x86-no-hotplug",
            "zcat /proc/config.gz | grep -q '^# CONFIG_MEMORY_HOTPLUG is not set'"),
 )
@@ -102,6 +118,8 @@ def prove(target, guest, row):
     """It is what it is called, works, and its record is sound."""
     status, text = guest.sh(target.proof)
     check(not status, f"this is not '{target.name}': {target.proof}\n{text}")
+    for name in target.programs:
+        mm_local.kernels_own(guest, say, name, 1)
     churn(guest, say)
     agrees(guest, say)
     row.sections = str(number(guest, "sections"))
@@ -112,6 +130,7 @@ def boot(target, kernel, row, words="", results=None):
     def make():
         return qemu.Guest(kernel, " ".join([CHECKER, target.append, words]).strip(),
                           name=f"matrix-{target.config}", allow=[unit.CORRECTED],
+                          files=mm_local.kernels_programs(target.programs, kernel.arch),
                           **target.machine)
 
     def drive(guest):
@@ -144,6 +163,14 @@ def count(row, target, results):
                 say(f"    | {line}")
 
 
+def mermap_suites(config):
+    """Those of the mermap and its region, where the configuration has them."""
+    product = kconfig.find(config).product
+    suites = {"mm-local-kunit": ["mm-local"], "mermap-kunit": ["mermap", "mermap_tasks"],
+              "mermap-debug": ["mermap_debug"]}
+    return [suite for part in product for suite in suites.get(part, ())]
+
+
 def try_target(target, row):
     try:
         kernel = build.build(target.config)
@@ -154,15 +181,16 @@ def try_target(target, row):
         row.built = "no"
         raise Failure(str(error)) from error
     row.booted = "no"
-    results = []
+    results, more = [], mermap_suites(target.config)
+    glob = "[dmp]*" if more else unit.GLOB
     try:
         boot(target, kernel, row,
-             f"kunit.autorun=1 kunit.enable=1 kunit.filter_glob={unit.GLOB}", results)
+             f"kunit.autorun=1 kunit.enable=1 kunit.filter_glob={glob}", results)
     finally:
         for found in results:
             count(row, target, found)
     unit.whole(results[0])
-    unit.both_suites(results[0])
+    unit.both_suites(results[0], more)
     row.booted = "no, not without KUnit"
     boot(target, kernel, row)
 

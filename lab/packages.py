@@ -47,6 +47,8 @@ GROUPS = {
     },
     "clang": {"clang": ["clang"], "llvm": ["llvm-cov", "llvm-cov-*"],
               "lld": ["ld.lld"]},
+    # KMSAN; Debian's clang without a number may be too old for the kernel.
+    "clang-19": {"clang-19": ["clang-19"]},
     "debug": {"gdb": ["gdb"]},
     "mail": {"git": ["git"]},
     # Of other architectures, for make matrix: what builds kernels and static programs, and

@@ -27,14 +27,15 @@ from lab import build, cases, packages
 from lab.common import ROOT, LabError, say, show
 
 MODULES = ("unit", "series", "off", "silent", "hotplug", "paths", "scrub", "panicking",
-           "report_mode", "flips", "ramoops", "memory_failure", "dax", "gdb",
+           "report_mode", "flips", "ramoops", "memory_failure", "dax", "gdb", "mm_local", "mermap",
            "selftests", "docs")
 # make test-long: what takes minutes for each case.
-LONG_MODULES = ("hotplug_long", "long", "flips_long", "kernel_selftests")
-BUILDS = ("uml", "x86", "x86-off", "x86-debug", "x86-gdb")
+LONG_MODULES = ("hotplug_long", "long", "flips_long", "commits_long", "kernel_selftests")
+BUILDS = ("uml", "x86", "x86-off", "x86-debug", "x86-gdb", "x86-mermap")
 # These only wait for guests, which are idle on one CPU for half of their time.
 SIDE_BY_SIDE = {"silent", "hotplug", "paths", "scrub", "panicking", "report_mode", "flips",
-                "ramoops", "memory_failure", "dax", "gdb", "docs", "selftests"}
+                "ramoops", "memory_failure", "dax", "gdb", "mm_local", "mermap", "docs",
+                "selftests"}
 WORKERS = int(os.environ.get("GUESTS", 2))
 SETTING = re.compile(r"[A-Z_]+=")
 SIGN_OF_LIFE = 20		# seconds

@@ -16,8 +16,11 @@ from lab.git import Git
 KEY = "page_consistency_enabled"
 # What an inlined hook does once the key is on: this call, or a look at this variable.
 HOOKS = re.compile(r"^(__page_consistency_\w+|page_consistency_hold_nolock)\b")
-# What the series repairs, whether the option is set or not.
-REPAIRED = {"mm/memremap.c", "drivers/dax/bus.c", "include/linux/memremap.h"}
+# What the series repairs or hardens, whether its options are set or not.
+REPAIRED = {"mm/memremap.c", "drivers/dax/bus.c", "include/linux/memremap.h",
+            "arch/x86/kernel/ldt.c", "arch/x86/mm/pgtable.c"}
+# Included by files of features that this kernel does not have, and by all of mm/.
+EVERYWHERE = {"include/linux/sched.h"}
 NOPS = {5: "0f 1f 44 00 00", 2: "66 90"}
 
 
@@ -36,10 +39,11 @@ def affected():
         | {name for p in patches for name in p.new_files}
     headers = [name.removeprefix("include/") for name in touched
                if name.startswith("include/") and name.endswith(".h")
-               and name not in REPAIRED]
+               and name not in REPAIRED | EVERYWHERE]
     # Directories below these are built only with options that are not chosen.
     users = git("grep", "-lE", f"include <({'|'.join(map(re.escape, headers))})>", "--",
-                ":(glob)kernel/*.c", ":(glob)lib/*.c", ":(glob)init/*.c").splitlines()
+                ":(glob)kernel/*.c", ":(glob)kernel/entry/*.c",
+                ":(glob)lib/*.c", ":(glob)init/*.c").splitlines()
     # LKDTM is a test; it lists its triggers in any case.
     changed = [git_name for git_name in touched if git_name.endswith(".c")
                and not git_name.startswith("drivers/misc/lkdtm/")
@@ -64,7 +68,8 @@ def compare(patched, base):
 @case(name="without the option the objects are the unpatched kernel's")
 def option_off(note):
     changed, users = affected()
-    wanted = ["mm/", *users]
+    wanted = ["mm/", *sorted({*users, *(name.removesuffix(".c") + ".o" for name in changed
+                                        if not name.startswith("mm/"))})]
     sides = []
     for base in (False, True):
         built = build.objects("x86-off", base, wanted)

@@ -20,6 +20,7 @@ from lab.common import BUILD, JOBS, LabError, say
 from lab.git import Git
 
 OUT = FOLDER / "out"
+MERMAP = "x86-mermap"		# has what the other configurations leave out
 SPARSE = "sparse -D__typeof_unqual__=__typeof__"	# 0.6.4 does not know the new word
 # Said by sparse 0.6.4 wherever a module parameter or description stands.
 SPARSE_ITSELF = re.compile(r"error: bad constant expression")
@@ -54,9 +55,11 @@ class Part(kconfig.Config):
         return [*super().files(True), fragment]
 
     def _has(self, symbol):
+        places = [self.src / name for name in ("mm/Kconfig.debug", "lib/Kconfig.debug", "mm/Kconfig",
+                                               "arch/x86/Kconfig.debug")]
         return any(re.search(rf"^\s*(?:menu)?config {symbol}$",
-                             (self.src / name).read_text(errors="replace"), re.M)
-                   for name in ("mm/Kconfig.debug", "lib/Kconfig.debug", "mm/Kconfig"))
+                             place.read_text(errors="replace"), re.M)
+                   for place in places if place.exists())
 
 
 def configured(config, src, out):
@@ -107,11 +110,26 @@ def news(found, base):
     return bad
 
 
+def changed_by(tree, commit):
+    return tree.git("show", "--format=", "--name-only", commit).splitlines()
+
+
+def is_mermap(names):
+    """Does a commit with these files belong to the mermap or its region?"""
+    return any(name.startswith("arch/x86/") or "mermap" in name for name in names)
+
+
 def objects_of(tree, config, commit_names=None):
     """The objects of the series: of new files, and of those it touches."""
+    tops = ("mm/", "lib/", "kernel/")
+    if config == MERMAP:
+        tops += ("arch/x86/",)
+        if commit_names is None:
+            commits = [changed_by(tree, commit) for commit in tree.commits]
+            commit_names = [name for names in commits if is_mermap(names) for name in names]
     names = commit_names if commit_names is not None else [*tree.new, *tree.touched]
     return sorted({name[:-2] + ".o" for name in names if name.endswith(".c")
-                   and (name.startswith(("mm/", "lib/", "kernel/")))})
+                   and (name.startswith(tops))})
 
 
 def fresh(src, out, goals, config, settings, name):
@@ -173,7 +191,8 @@ def ours(tree, goal):
 OPTIONAL = (("/tests/", "CONFIG_KUNIT"), ("hotplug", "CONFIG_MEMORY_HOTPLUG"),
             ("_pcp_", "CONFIG_PAGE_CONSISTENCY_PCP"), ("inject", "CONFIG_LKDTM"),
             ("memremap", "CONFIG_ZONE_DEVICE"), ("mm/memory-failure", "CONFIG_MEMORY_FAILURE"),
-            ("drivers/dax/", "CONFIG_DEV_DAX"))
+            ("drivers/dax/", "CONFIG_DEV_DAX"), ("mermap", "CONFIG_MERMAP"),
+            ("mermap_debug", "CONFIG_MERMAP_DEBUG"))
 
 
 def buildable(tree, name, goals):
@@ -187,6 +206,11 @@ def buildable(tree, name, goals):
 @check("W=1 on x86-64 (SPARSEMEM_VMEMMAP) says nothing new")
 def w1_x86(tree):
     return w1(tree, "x86")
+
+
+@check("W=1 on x86-64 with the mermap says nothing new")
+def w1_mermap(tree):
+    return w1(tree, MERMAP)
 
 
 @check("W=1 on UML (FLATMEM) says nothing new")
@@ -208,7 +232,7 @@ def sparse_findings(src, out, goals, name):
     configured(config, src, out)
     there = [goal for goal in goals if (src / goal).with_suffix(".c").exists()]
     log = make(config, src, out, there, ["W=1", "C=2", f"CHECK={SPARSE}"], f"sparse-{out.name}")
-    checked = set(re.findall(r"^\s+CHECK\s+(?:\S*?/)?((?:mm|lib|kernel)/\S+)$", log, re.M))
+    checked = set(re.findall(r"^\s+CHECK\s+(?:\S*?/)?((?:mm|lib|kernel|arch)/\S+)$", log, re.M))
     unseen = [goal for goal in there if goal[:-2] + ".c" not in checked]
     if unseen:
         raise LabError(f"sparse did not look at {' '.join(unseen)}; is it too old for this "
@@ -242,14 +266,23 @@ def sparse_works(tree):
     return []
 
 
-@check("sparse on x86-64 says nothing new")
-def sparse(tree):
+def sparse(tree, name):
     packages.need("check")
-    goals = objects_of(tree, "x86")
-    found = sparse_findings(tree.path, OUT / "w1-x86", goals, "x86")
-    base = base_findings(tree, "sparse", "x86", lambda src: sparse_findings(
-        src, OUT / "w1-x86-base", [g for g in goals if not ours(tree, g)], "x86"))
+    goals = buildable(tree, name, objects_of(tree, name))
+    found = sparse_findings(tree.path, OUT / f"w1-{name}", goals, name)
+    base = base_findings(tree, "sparse", name, lambda src: sparse_findings(
+        src, OUT / f"w1-{name}-base", [g for g in goals if not ours(tree, g)], name))
     return news(found, base)
+
+
+@check("sparse on x86-64 says nothing new")
+def sparse_x86(tree):
+    return sparse(tree, "x86")
+
+
+@check("sparse on x86-64 with the mermap says nothing new")
+def sparse_mermap(tree):
+    return sparse(tree, MERMAP)
 
 
 # --- every commit ------------------------------------------------------------------
@@ -268,21 +301,21 @@ def worktree(tree, commit):
 def build_commit(tree, commit):
     """What is wrong with one commit."""
     src, out = worktree(tree, commit), BUILD / "each" / "out" / "each"
-    config = Part(kconfig.find("x86"), src)
-    touched = tree.git("show", "--format=", "--name-only", commit).splitlines()
+    touched = changed_by(tree, commit)
+    name = MERMAP if is_mermap(touched) else "x86"
+    config, objects = Part(kconfig.find(name), src), objects_of(tree, name, touched)
+    objects = buildable(tree, name, objects)
     bad = configured(config, src, out)
-    log = make(config, src, out, ["mm/", "lib/tests/", *objects_of(tree, "x86", touched)],
-               name=f"each-{commit[:12]}")
+    log = make(config, src, out, ["mm/", "lib/tests/", *objects], name=f"each-{commit[:12]}")
     bad += [f"{name}:{number}: {text}" for name, number, text in findings(log)]
-    return bad + [f"{name} was not built" for name in objects_of(tree, "x86", touched)
-                  if not (out / name).exists()]
+    return bad + [f"{name} was not built" for name in objects if not (out / name).exists()]
 
 
 @check("every commit of the series builds")
 def every_commit(tree):
     if not tree.commits:
         return ["the series has no commit: nothing was built"]
-    fragments = kconfig.fingerprint(kconfig.find("x86"), False)
+    fragments = [kconfig.fingerprint(kconfig.find(name), False) for name in ("x86", MERMAP)]
     bad = []
     for number, commit in enumerate(tree.commits, 1):
         subject = tree.git("log", "-1", "--format=%s", commit)

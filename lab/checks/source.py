@@ -25,6 +25,8 @@ POINTERS = "a report of a bad pointer is worth nothing if the pointer is hashed"
 FLAGS = "macros of include/linux/page-flags.h, which checkpatch does not look into"
 COUNT = "a number of pages that happens to be a power of two, not a bit"
 POINTER = "a pointer that is set at boot, to constant text; it is not constant itself"
+TRACE = "the form that TRACE_EVENT() has in every header of include/trace/events"
+FIELD = "a field of struct user_desc"
 # What checkpatch says and is not followed: (type, file or 'commit', pattern of the text, why).
 ACCEPTED = [
     ("MISSING_SIGN_OFF", "commit", "*", SENDER),
@@ -35,7 +37,10 @@ ACCEPTED = [
     ("CAMELCASE", "*", "*<*PageReserved>", FLAGS),
     ("CAMELCASE", "*", "*<*PageHWPoison*>", FLAGS),
     ("INIT_ATTRIBUTE", "mm/page_consistency/core.c", "*const init definition*", POINTER),
+    ("TYPO_SPELLING", "arch/x86/mm/mm_local_kunit.c", "*useable*", FIELD),
     ("BIT_MACRO", "mm/page_consistency/table.h", "*", COUNT),
+    ("PARENTHESIS_ALIGNMENT", "include/trace/events/*", "*", TRACE),
+    ("OPEN_ENDED_LINE", "include/trace/events/*", "*", TRACE),
 ]
 SAID = re.compile(r"^(?P<place>[^:]+):(?:(?P<line>\d+):)? (?:ERROR|WARNING|CHECK):"
                   r"(?P<type>\w+): (?P<text>.*)$")

@@ -237,7 +237,8 @@ class Builds(unittest.TestCase):
             made.append((name, base))
             if name == "uml":
                 raise LabError("no compiler\nmore")
-        chosen = [case(None, kernels=["x86-debug", "base:x86"]), case(None, kernels=["uml", "x86"])]
+        chosen = [case(None, kernels=["x86-debug", "base:x86"]),
+                  case(None, kernels=["uml", "x86"])]
         with mock.patch("lab.build.build", build), mock.patch.object(suite, "say"):
             failed = suite.build_kernels(chosen)
         self.assertEqual(made, [("uml", False), ("x86", False), ("x86-debug", False),

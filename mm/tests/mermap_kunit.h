@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _MM_TESTS_MERMAP_KUNIT_H
+#define _MM_TESTS_MERMAP_KUNIT_H
+
+/*
+ * What the KUnit suites of the mermap share.
+ *
+ * A test runs with an mm of its own loaded, on one CPU.  That mm has no user part, and
+ * nobody but the test's helpers knows it.  The task that runs a test leaves the mm when
+ * it ends; the test itself holds it until its pages are freed.
+ */
+
+#include <kunit/test.h>
+#include <linux/completion.h>
+#include <linux/cpu.h>
+#include <linux/cpumask.h>
+#include <linux/gfp.h>
+#include <linux/kthread.h>
+#include <linux/log2.h>
+#include <linux/mermap.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/task.h>
+#include <linux/smp.h>
+#include <linux/uaccess.h>
+#include <linux/vmstat.h>
+
+#include "../mermap_internal.h"
+
+#define PATIENCE	(10 * HZ)
+
+/* A block that fills an area, and more. */
+#define AREA_ORDER	ilog2(MERMAP_AREA_PAGES)
+
+struct mermap_test {
+	struct mm_struct *mm;
+	int cpu;
+	/* What MERMAP_DEBUG has reported. */
+	unsigned int reports;
+	enum mermap_fault fault;
+	struct page *page;
+};
+
+static inline int mermap_test_init(struct kunit *test)
+{
+	struct mermap_test *t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, t);
+	test->priv = t;
+	t->cpu = raw_smp_processor_id();
+	KUNIT_ASSERT_EQ(test, set_cpus_allowed_ptr(current, cpumask_of(t->cpu)), 0);
+	t->mm = mm_alloc();
+	KUNIT_ASSERT_NOT_NULL(test, t->mm);
+	KUNIT_ASSERT_EQ(test, mermap_mm_prepare(t->mm), 0);
+	/* One reference goes when this task ends. */
+	mmget(t->mm);
+	kthread_use_mm(t->mm);
+	return 0;
+}
+
+static inline void mermap_test_exit(struct kunit *test)
+{
+	struct mermap_test *t = test->priv;
+
+	if (t && t->mm) {
+		/* What kthread_use_mm() took, and the end of its task does not give back. */
+		mmdrop(t->mm);
+		mmput(t->mm);
+	}
+}
+
+/* --- pages ------------------------------------------------------------------ */
+
+struct block {
+	struct page *page;
+	unsigned int order;
+};
+
+static inline void free_block(void *data)
+{
+	struct block *block = data;
+
+	mermap_sync();
+	__free_pages(block->page, block->order);
+}
+
+/* What a page says of itself in its first and last word. */
+static inline u64 mark(const struct page *page)
+{
+	return page_to_pfn(page) * 0x9e3779b97f4a7c15ULL;
+}
+
+#define LAST_WORD	(PAGE_SIZE / sizeof(u64) - 1)
+
+static inline struct page *new_pages(struct kunit *test, unsigned int order)
+{
+	struct block *block = kunit_kzalloc(test, sizeof(*block), GFP_KERNEL);
+	unsigned int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, block);
+	block->order = order;
+	block->page = alloc_pages(GFP_KERNEL | __GFP_ZERO, order);
+	KUNIT_ASSERT_NOT_NULL(test, block->page);
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, free_block, block), 0);
+	for (i = 0; i < 1 << order; i++) {
+		u64 *words = page_address(block->page + i);
+
+		words[0] = mark(block->page + i);
+		words[LAST_WORD] = ~words[0];
+	}
+	return block->page;
+}
+
+/* Is it this page that is seen at an address? */
+static inline bool shows(const void *addr, const struct page *page)
+{
+	const u64 *words = addr;
+
+	return READ_ONCE(words[0]) == mark(page) && READ_ONCE(words[LAST_WORD]) == ~mark(page);
+}
+
+static inline bool readable(const void *addr)
+{
+	u64 word;
+
+	return !get_kernel_nofault(word, (const u64 *)addr);
+}
+
+/* --- areas ------------------------------------------------------------------ */
+
+static inline struct mermap_area *area_of(struct mm_struct *mm, int cpu)
+{
+	return &mm->mermap->areas[cpu];
+}
+
+static inline struct mermap_area *this_area(void)
+{
+	return area_of(current->mm, raw_smp_processor_id());
+}
+
+/* The address of a page of an area. */
+static inline void *at(const struct mermap_area *area, unsigned int page)
+{
+	return (void *)(area->base + page * PAGE_SIZE);
+}
+
+static inline unsigned int entries(const struct mermap_area *area)
+{
+	unsigned int i, found = 0;
+
+	for (i = 0; i < MERMAP_AREA_PAGES; i++)
+		found += !pte_none(ptep_get(area->ptes + i));
+	return found;
+}
+
+static inline bool nothing_mapped(const struct mermap_area *area)
+{
+	unsigned int i;
+
+	for (i = 0; i < MERMAP_SLOTS; i++) {
+		if (area->slots[i].nr)
+			return false;
+	}
+	return !area->reserve.nr && !entries(area);
+}
+
+/*
+ * How often something was counted, by all CPUs: what one that goes offline has counted
+ * becomes another's. Without cpus_read_lock(), because who has a mapping must not wait for
+ * a CPU that waits for the mapping's end.
+ */
+static inline unsigned long counted(enum vm_event_item item)
+{
+	unsigned long sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(per_cpu(vm_event_states, cpu).event[item]);
+	return sum;
+}
+
+/* --- helpers: other tasks ----------------------------------------------------- */
+
+struct helper {
+	struct kunit *test;
+	struct mm_struct *mm;		/* loaded while it runs, if not NULL */
+	int cpu;
+	void (*run)(struct helper *helper);
+	struct task_struct *task;
+	struct completion done;
+	/* For steps that have to be taken in turns. */
+	struct completion go, there;
+	unsigned int step;
+	/* What it works with, and what came of it. */
+	struct page *page;
+	void *addr;
+	struct mermap_alloc *alloc;
+	u64 word;
+	int err;
+	bool good;
+};
+
+static inline int helper_main(void *data)
+{
+	struct helper *helper = data;
+
+	/* Static stubs of the test are for its helpers, too. */
+	current->kunit_test = helper->test;
+	if (helper->mm)
+		kthread_use_mm(helper->mm);
+	helper->run(helper);
+	if (helper->mm)
+		kthread_unuse_mm(helper->mm);
+	current->kunit_test = NULL;
+	complete(&helper->done);
+	return 0;
+}
+
+static inline struct helper *new_helper(struct kunit *test, struct mm_struct *mm, int cpu,
+					void (*run)(struct helper *helper), struct page *page)
+{
+	struct helper *helper = kunit_kzalloc(test, sizeof(*helper), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, helper);
+	*helper = (struct helper) { .test = test, .mm = mm, .cpu = cpu, .run = run, .page = page };
+	init_completion(&helper->done);
+	init_completion(&helper->go);
+	init_completion(&helper->there);
+	return helper;
+}
+
+/* kthreadd may be on a CPU that somebody spins on: helpers for that time are made before. */
+static inline void make_ready(struct helper *helper)
+{
+	helper->task = kthread_create(helper_main, helper, "mermap_kunit");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(helper->test, helper->task);
+	kthread_bind(helper->task, helper->cpu);
+}
+
+static inline void start(struct helper *helper)
+{
+	if (!helper->task)
+		make_ready(helper);
+	wake_up_process(helper->task);
+}
+
+static inline void await(struct kunit *test, struct completion *what)
+{
+	KUNIT_ASSERT_NE(test, wait_for_completion_timeout(what, PATIENCE), 0);
+}
+
+/* For the helper itself, which must not leave a test by an assertion. */
+static inline void step_done(struct helper *helper)
+{
+	complete(&helper->there);
+	wait_for_completion_timeout(&helper->go, PATIENCE);
+}
+
+/* Another CPU, which stays until let_go_of_cpu(); or the test is skipped. */
+static inline int hold_other_cpu(struct kunit *test)
+{
+	struct mermap_test *t = test->priv;
+	unsigned int cpu;
+
+	cpus_read_lock();
+	cpu = cpumask_any_but(cpu_online_mask, t->cpu);
+	if (cpu >= nr_cpu_ids) {
+		cpus_read_unlock();
+		kunit_skip(test, "needs 2 CPUs");
+	}
+	return cpu;
+}
+
+static inline void let_go_of_cpu(void)
+{
+	cpus_read_unlock();
+}
+
+#endif /* _MM_TESTS_MERMAP_KUNIT_H */
