@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from lab import build, kconfig, machines, packages, qemu, suite, tap, userspace
 from lab.cases import Failure, mm_local, unit
+from lab.cases.mermap import PTI
 from lab.cases.witness import agrees, check, churn, number
 from lab.common import LabError, say
 
@@ -40,8 +41,6 @@ class Target:
 def pages_of(size):
     return f"grep -m1 KernelPageSize /proc/self/smaps | grep -qw '{size} kB'"
 
-
-PTI = "dmesg | grep -q 'page tables isolation: {}abled'"
 
 # A flag of /proc/cpuinfo goes when the kernel does not use it.
 TARGETS = (

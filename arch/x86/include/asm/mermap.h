@@ -24,10 +24,13 @@ static inline pgprot_t arch_mermap_pgprot(enum mermap_access access)
 	return __pgprot(prot & ~_PAGE_GLOBAL & __supported_pte_mask);
 }
 
-/* The entry of the next page. One that is present is never inverted, so nothing asks. */
+/*
+ * As pte_next_pfn(), which asks of each entry whether it is inverted and so takes a third
+ * more instructions for 64 pages.  One that is present never is.
+ */
 static inline pte_t arch_mermap_next(pte_t pte)
 {
-	return __pte(pte_val(pte) + PAGE_SIZE);
+	return __pte(pte_val(pte) + (1UL << PFN_PTE_SHIFT));
 }
 
 /* The mm whose tables this CPU translates with, which use_temporary_mm() changes. */
