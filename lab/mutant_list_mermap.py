@@ -244,3 +244,9 @@ mutant("way-to-user-mode-is-not-looked-at", "boot x86-debug",
            "include/linux/irq-entry-common.h",
            "	mermap_assert_nomap();\n",
            ""))
+
+mutant("memory-that-comes-is-not-watched", "boot x86-debug",
+       "mermap:memory that comes later*", (
+           DEBUG,
+           "	if (action != MEM_GOING_ONLINE)\n",
+           "	if (action != MEM_CANCEL_ONLINE)\n"))

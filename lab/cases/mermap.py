@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 """The mermap: its KUnit suites on machines that differ in what its page tables look like,
-and on one whose CPUs come and go.
+and on one whose CPUs or whose memory come and go.
 
 Each test is counted by itself. That a guest is what the case says is asked of the guest.
 """
 
 import re
 
-from lab import build, qemu, tap
+from lab import build, hotplug, qemu, tap
 from lab.cases import Failure, case, mm_local
 from lab.cases.unit import take, whole
 from lab.cases.witness import check, vmstat
@@ -75,6 +75,12 @@ def suites_pass(note, proof, append="", config=PLAIN, compressed=False, drive=No
         raise Failure(str(outcome))
 
 
+def again(guest, suite):
+    text = guest.must(RUN_AGAIN.format(suite, suite), 120)
+    check("not ok" not in text, f"{suite} fails when it runs again:\n{text}")
+    check("ok " in text, f"{suite} did not run again:\n{text}")
+
+
 # Name: (command line, what shows that it is so, arguments of suites_pass).
 MACHINES = {
     "pti=on, 2 CPUs": ("pti=on", PTI.format("en"), {}),
@@ -110,9 +116,7 @@ def hotplug(note):
         for _ in range(3):
             # A test that finds one CPU alone is skipped, and there is no other skip.
             for suite in (*SUITES, "mermap_debug"):
-                text = guest.must(RUN_AGAIN.format(suite, suite), 120)
-                check("not ok" not in text, f"{suite} fails while CPUs come and go:\n{text}")
-                check("ok " in text, f"{suite} did not run again:\n{text}")
+                again(guest, suite)
         check(job.status is None, f"CPUs did not come and go to the end: {job.text()[-300:]}")
         job.kill()
         away = job.text().count("away")
@@ -120,6 +124,24 @@ def hotplug(note):
         note(f"{away} times a CPU went offline; {used(guest)}")
 
     suites_pass(note, "true", config=DEBUG, drive=drive, smp=4)
+
+
+@case([DEBUG], "memory that comes later is watched, too")
+def memory(note):
+    """GFP_KERNEL takes from zone Normal first, and below 4 GiB there is none."""
+    def drive(guest):
+        check("pgalloc_normal" not in vmstat(guest) or not vmstat(guest)["pgalloc_normal"],
+              "there is a zone Normal already")
+        dimm = hotplug.Dimm(guest)
+        blocks = dimm.plug()
+        for kind in ("online_movable", "offline", "online_kernel"):
+            hotplug.set_state(guest, blocks, kind)
+        again(guest, "mermap_debug")
+        taken = vmstat(guest)["pgalloc_normal"]
+        check(taken > 0, "no page of it was used")
+        note(f"{taken} pages were taken from memory that has come")
+
+    suites_pass(note, "true", config=DEBUG, drive=drive, extra=hotplug.ROOM)
 
 
 # What a trace has to show of each: an address in the mm-local region of four levels, or none.
