@@ -7,7 +7,7 @@
 #   SOAK=     minutes of each soak of test-long
 
 COMMANDS := run test test-long tree refresh series kernel boot check bench matrix mutants \
-	campaign clean
+	clean
 
 # Variables given on make's command line reach the lab through the environment; an empty one
 # means the same as none.

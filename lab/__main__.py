@@ -24,7 +24,6 @@ COMMANDS = {
     "matrix": ("matrix", "main", "other architectures and kinds of kernel, each booted with KUnit"),
     "bench": ("bench", "main", "the measurements, against the unpatched kernel and the peers"),
     "mutants": ("mutants", "main", "one-line breakages that must each turn a named test red"),
-    "campaign": ("campaign", "main", "fault injection from outside, every outcome classified"),
     "clean": ("tree", "clean_main", "remove what was built; keeps downloads, spares edits"),
 }
 
@@ -42,8 +41,8 @@ def dispatch(argv):
         raise LabError(f"there is no command '{argv[0]}'; make help lists them")
     module, function, _ = COMMANDS[argv[0]]
     if not importlib.util.find_spec(f"lab.{module}"):
-        raise LabError(f"make {argv[0]}: lab/{module}.py is not there (yet); "
-                       "this part of the lab has not been written, or the checkout is incomplete")
+        raise LabError(f"make {argv[0]}: lab/{module}.py is not there: "
+                       "the checkout is incomplete")
     entry = getattr(importlib.import_module(f"lab.{module}"), function, None)
     if not entry:
         raise LabError(f"make {argv[0]}: lab/{module}.py has no {function}()")

@@ -199,8 +199,8 @@ mutant("mapping-outlives-its-mm", KUNIT_DEBUG, FOUND + "mapping_left_in_an_mm_is
 
 mutant("who-comes-next-is-blamed", KUNIT_DEBUG, FOUND + "who_gets_the_page_next_is_not_blamed", (
     DEBUG,
-    "	return old & MERMAP_LIVE;\n",
-    "	return old;\n"))
+    "	return 0;\n",
+    "	return old & MERMAP_LIVE;\n"))
 
 # --- what more than one task, CPU or mm has to do with ---------------------------------
 
@@ -250,3 +250,15 @@ mutant("memory-that-comes-is-not-watched", "boot x86-debug",
            DEBUG,
            "	if (action != MEM_GOING_ONLINE)\n",
            "	if (action != MEM_CANCEL_ONLINE)\n"))
+
+mutant("reported-mapping-is-put-as-if-it-were-not", KUNIT_DEBUG,
+       FOUND + "who_gets_the_page_next_is_not_blamed", (
+           DEBUG,
+           "	if (!(old & MERMAP_LIVE))\n		return old;\n	if ((old & MERMAP_LIVE) != MERMAP_LIVE)\n",
+           "	if ((old & MERMAP_LIVE) && (old & MERMAP_LIVE) != MERMAP_LIVE)\n"))
+
+mutant("allocator-does-not-ask-the-mermap", "boot x86-debug",
+       "mermap:a page that is allocated while it is mapped*", (
+           "mm/page_alloc.c",
+           "	mermap_debug_alloc(page, order);\n",
+           ""))

@@ -65,7 +65,10 @@ static u8 mermap_byte_got(u8 old)
 
 static u8 mermap_byte_put(u8 old)
 {
-	if ((old & MERMAP_LIVE) != MERMAP_LIVE && (old & MERMAP_LIVE))
+	/* Reported meanwhile, and forgotten. */
+	if (!(old & MERMAP_LIVE))
+		return old;
+	if ((old & MERMAP_LIVE) != MERMAP_LIVE)
 		old--;
 	return old | MERMAP_PUT;
 }
@@ -236,10 +239,10 @@ noinline void mermap_debug_task_leak(void)
 	current->mermap_held = 0;
 }
 
-/* Who gets the page next is not to blame. */
-static u8 mermap_byte_freed(u8 old)
+/* Who gets the page next is not to blame: neither now nor when the mapping is put. */
+static u8 mermap_byte_reported(u8 old)
 {
-	return old & MERMAP_LIVE;
+	return 0;
 }
 
 /* One report for each block that is mapped, or that TLBs may lead to. */
@@ -259,7 +262,7 @@ static void mermap_debug_look(struct page *page, unsigned int order, enum mermap
 		if (!reported)
 			mermap_debug_report(old & MERMAP_LIVE ? mapped : stale, pfn_to_page(pfn));
 		reported = true;
-		mermap_bytes_update(pfn, 1, mermap_byte_freed);
+		mermap_bytes_update(pfn, 1, mermap_byte_reported);
 	}
 }
 

@@ -16,11 +16,13 @@
  *   user tasks in system calls and faults, kernel threads between kthread_use_mm() and
  *   kthread_unuse_mm().  Not inside use_temporary_mm().
  *
- * - What: pages of memory that belong to this mm, or to nobody.  Other CPUs that run
- *   threads of the mm may fill their TLBs from the window by speculation, and keep what
- *   they found until mermap_sync() has run.  So pages of another process must never be
- *   mapped.  Nor must pages that are mapped anywhere with other attributes than
- *   write-back.
+ * - What: pages of memory that belong to this mm, or to nobody, and that cannot go to
+ *   anybody else meanwhile: the caller holds references of them, or is who lends them.
+ *   Other CPUs that run threads of the mm may fill their TLBs from the window by
+ *   speculation, and keep what they found until mermap_sync() has run.  So pages of
+ *   another process must never be mapped; and where that must not leak, what it has
+ *   left in pages that are nobody's is to be wiped before they are mapped here.  Nor
+ *   must pages be mapped that are mapped anywhere with other attributes than write-back.
  *
  * - Where: the mapping is good on this CPU only.  mermap_get() disables migration until
  *   mermap_put(); the task may sleep, but not wait for CPU hotplug (cpus_read_lock()),
@@ -34,7 +36,9 @@
  *
  * - Afterwards: mermap_put() removes the mapping from the page tables and not from any
  *   TLB.  Whoever lets pages go to another owner, or back to the page allocator, calls
- *   mermap_sync() in between, once for as many pages as it likes.
+ *   mermap_sync() in between, once for as many pages as it likes.  Nobody else does:
+ *   reclaim, migration and truncation know nothing of the mermap, so references are
+ *   kept until then.
  *
  * mermap_get() is fast and makes no promise: it needs a fallback.  mermap_get_reserved()
  * is the fallback that cannot fail.

@@ -168,21 +168,23 @@ def tracepoint(note):
 
 LEFT = "task returns to user mode with a mapping; mermap_put() is missing"
 EXITED = "mm exits with a mapping; mermap_put() is missing"
+LENT = "page allocated that is mapped or that TLBs may lead to: used while free"
 LEAKS = [Allow("warning", r"cut here|WARNING: mm/mermap_debug\.c:\d+ at mermap_debug_report\+",
                "what the case provokes, and counts"),
          Allow("trace", "Call Trace:$", "the same"),
-         Allow("bad-page", "page dumped because: mm exits with a mapping", "the same")]
+         Allow("bad-page", "page dumped because: (mm exits with a mapping|page allocated that is mapped)", "the same")]
 
 
-@case([DEBUG], "a mapping that is left on the way to user mode is reported")
-def left(note):
+def provoked(note, command, *texts):
+    """A command of the module mmlocal; each text is said exactly once."""
     def drive(guest):
         guest.must("insmod /mmlocal.ko")
-        guest.must("sh -c 'echo leak > /sys/module/mmlocal/parameters/do; true'")
+        guest.must(f"sh -c 'echo {command} > /sys/module/mmlocal/parameters/do; true'")
         said = guest.must("dmesg")
-        for text in (LEFT, EXITED):
-            check(said.count(f"mermap: {text}") == 1, f"not said exactly once: {text}")
-        note(LEFT)
+        for text in texts:
+            count = said.count(f"mermap: {text}")
+            check(count == 1, f"said {count} times, not exactly once: {text}")
+            note(text)
 
     files = {"/mmlocal.ko": build.module(build.built(DEBUG), "mmlocal", mm_local.SYMBOLS)}
     outcome = qemu.play(lambda: qemu.Guest(build.built(DEBUG), "page_consistency=on pti=on",
@@ -190,3 +192,13 @@ def left(note):
                                            allow=LEAKS), drive)
     if not outcome.good:
         raise Failure(str(outcome))
+
+
+@case([DEBUG], "a mapping that is left on the way to user mode is reported")
+def left(note):
+    provoked(note, "leak", LEFT, EXITED)
+
+
+@case([DEBUG], "a page that is allocated while it is mapped is reported, once")
+def lent(note):
+    provoked(note, "lent", LENT)

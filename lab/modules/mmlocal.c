@@ -9,6 +9,7 @@
  *	unmap		undo map
  *	mermap		map a page through the mermap, write it, read it there and directly
  *	leak		map a page through the mermap, and return to user mode with that
+ *	lent		map a free page, and allocate until it comes
  *	walk K U	the second-level entries in use are exactly K in the kernel's page
  *			tables and U in those of user mode; each '-' or a list such as 0,1,511
  */
@@ -168,6 +169,36 @@ static int leak(struct mm_struct *mm)
 		return fail(-ENOMEM, "no memory");
 	return mermap_get(page, PAGE_SIZE, MERMAP_RO) ? 0 : fail(-EBUSY, "nothing could be mapped");
 }
+/* The page stays on a list of this CPU, or goes to the buddy lists. */
+static int lent(struct mm_struct *mm)
+{
+	enum { MANY = 4096 };
+	struct page *page, *taken = NULL, *next;
+	struct mermap_alloc *alloc;
+	LIST_HEAD(others);
+	int i;
+
+	if (mermap_mm_prepare(mm))
+		return fail(-ENOMEM, "the mm could not be prepared");
+	page = alloc_page(GFP_KERNEL);
+	if (!page)
+		return fail(-ENOMEM, "no memory");
+	__free_page(page);
+	alloc = mermap_get(page, PAGE_SIZE, MERMAP_RO);
+	if (!alloc)
+		return fail(-EBUSY, "nothing could be mapped");
+	for (i = 0; i < MANY && taken != page; i++) {
+		taken = alloc_page(i % 2 ? GFP_KERNEL | __GFP_MOVABLE : GFP_KERNEL);
+		if (!taken)
+			break;
+		list_add(&taken->lru, &others);
+	}
+	mermap_put(alloc);
+	mermap_sync();
+	list_for_each_entry_safe(taken, next, &others, lru)
+		__free_page(taken);
+	return 0;
+}
 #else
 static int mermap(struct mm_struct *mm)
 {
@@ -175,6 +206,11 @@ static int mermap(struct mm_struct *mm)
 }
 
 static int leak(struct mm_struct *mm)
+{
+	return mermap(mm);
+}
+
+static int lent(struct mm_struct *mm)
 {
 	return mermap(mm);
 }
@@ -225,6 +261,8 @@ static int do_set(const char *value, const struct kernel_param *kp)
 		return mermap(mm);
 	if (!strcmp(verb, "leak"))
 		return leak(mm);
+	if (!strcmp(verb, "lent"))
+		return lent(mm);
 	if (!strcmp(verb, "walk"))
 		return walk(mm, kernel, user);
 	return fail(-EINVAL, "no such command");

@@ -2,6 +2,7 @@
 #ifndef _MM_PAGE_CONSISTENCY_SECTION_H
 #define _MM_PAGE_CONSISTENCY_SECTION_H
 
+#include <linux/compiler.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
@@ -123,6 +124,7 @@ static inline struct pc_section *pc_absent_root(void)
  */
 static __always_inline bool pc_is_page(const struct page *page, unsigned long *pfn)
 {
+	unsigned long nr;
 #if defined(CONFIG_SPARSEMEM) && !defined(CONFIG_SPARSEMEM_VMEMMAP)
 	/*
 	 * The memmap is ordinary memory here, and which one it is stands in the page.
@@ -149,7 +151,13 @@ static __always_inline bool pc_is_page(const struct page *page, unsigned long *p
 	/* A linear memmap loses nothing but the offset within a struct page. */
 	if (IS_ENABLED(CONFIG_SPARSEMEM_VMEMMAP) && is_power_of_2(sizeof(*page)))
 		return likely(IS_ALIGNED((unsigned long)page, sizeof(*page)));
-	return likely(pfn_to_page(*pfn) == page);
+	/*
+	 * C lets a compiler take for granted that the pointer led to a struct page, and
+	 * clang then knows what this yields.
+	 */
+	nr = *pfn;
+	OPTIMIZER_HIDE_VAR(nr);
+	return likely(pfn_to_page(nr) == page);
 }
 
 #endif /* _MM_PAGE_CONSISTENCY_SECTION_H */

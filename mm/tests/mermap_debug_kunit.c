@@ -249,6 +249,7 @@ static void mapping_left_in_an_mm_is_reported(struct kunit *test)
 static void who_gets_the_page_next_is_not_blamed(struct kunit *test)
 {
 	struct page *page = take_pages(test, 0);
+	struct mermap_alloc *alloc;
 
 	get_and_put(test, page, 1);
 	__free_page(page);
@@ -257,6 +258,18 @@ static void who_gets_the_page_next_is_not_blamed(struct kunit *test)
 	mermap_debug_free(page, 0);
 	expect_silence(test);
 	mermap_sync();
+
+	page = take_pages(test, 0);
+	alloc = mermap_get(page, PAGE_SIZE, MERMAP_RO);
+	KUNIT_ASSERT_NOT_NULL(test, alloc);
+	mermap_debug_free(page, 0);
+	expect_report(test, MERMAP_FREED_MAPPED, page);
+	mermap_debug_alloc(page, 0);
+	mermap_put(alloc);
+	mermap_debug_free(page, 0);
+	expect_silence(test);
+	mermap_sync();
+	__free_page(page);
 }
 
 static void page_mapped_after_it_was_freed_is_reported(struct kunit *test)

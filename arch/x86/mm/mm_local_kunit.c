@@ -84,6 +84,10 @@ static struct mm_struct *begin(struct kunit *test)
 	struct mm_struct *mm = mm_alloc();
 
 	KUNIT_ASSERT_NOT_NULL(test, mm);
+	if (!mm_local_region_supported(mm)) {
+		mmput(mm);
+		kunit_skip(test, "this machine has no mm-local region");
+	}
 	mm->task_size = TASK_SIZE;
 	arch_pick_mmap_layout(mm, &current->signal->rlim[RLIMIT_STACK]);
 	kthread_use_mm(mm);

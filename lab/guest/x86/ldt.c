@@ -503,10 +503,7 @@ static bool five_levels(void)
 	return found;
 }
 
-/*
- * Pages mapped in one of the two parts of the PGD slot. By address: the headings of a dump
- * come late when one range that is not present covers two of them.
- */
+/* Pages mapped in one of the two parts of the PGD slot. */
 static int mapped(const char *file, int part)
 {
 	unsigned int shift = five_levels() ? 48 : 39;
@@ -537,8 +534,29 @@ static int mapped(const char *file, int part)
 	return pages;
 }
 
+/* What follows an empty region stands under its own name. */
+static void dump_of_an_empty_region(void)
+{
+	unsigned long direct_map = -239ul << (five_levels() ? 48 : 39), first;
+	FILE *dump = fopen(TABLES "kernel", "r");
+	char line[256], heading[256] = "";
+
+	if (!dump)
+		die("no " TABLES "kernel");
+	while (fgets(line, sizeof(line), dump)) {
+		if (!strncmp(line, "---[", 4))
+			strcpy(heading, line);
+		else if (sscanf(line, "0x%lx-", &first) == 1 && first >= direct_map)
+			break;
+	}
+	fclose(dump);
+	if (!strstr(heading, "Low Kernel Mapping"))
+		die("the direct map stands under %s", heading);
+}
+
 static void dumps(void)
 {
+	dump_of_an_empty_region();
 	use_ldt(0, true);
 	ask("map");
 	if (mapped(TABLES "current_kernel", REGION) != 2)

@@ -34,9 +34,9 @@
  * mm_local_region_supported - can an address space have mappings of its own there?
  * @mm: the address space
  *
- * init_mm cannot: every other mm begins with a copy of its PGD entries. Neither
- * can a Xen PV guest: its hypervisor has to be told of each page table, and is told
- * only of those for user space.
+ * init_mm cannot: it has no end at which its tables would be freed, and its entries
+ * are the kernel's, for every mm. Neither can a Xen PV guest: its hypervisor has to be
+ * told of each page table, and is told only of those for user space.
  *
  * Context: Any.
  * Return: true if page tables may be allocated there
