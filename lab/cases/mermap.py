@@ -110,7 +110,7 @@ _register()
 
 
 @case([DEBUG], "CPUs come and go meanwhile")
-def hotplug(note):
+def cpus(note):
     def drive(guest):
         job = guest.start(CPUS_COME_AND_GO)
         for _ in range(3):
