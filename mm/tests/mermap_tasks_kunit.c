@@ -451,9 +451,9 @@ static long page_tables(void)
 	struct pglist_data *pgdat;
 	int cpu;
 
-	/* What CPUs have not added to it yet, and may be adding now. */
 	for_each_online_pgdat(pgdat)
 		for_each_possible_cpu(cpu)
+			/* What it has not added yet, and may be adding now. */
 			sum += data_race(per_cpu_ptr(pgdat->per_cpu_nodestats,
 						     cpu)->vm_node_stat_diff[NR_PAGETABLE]);
 	return sum;
