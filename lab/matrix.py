@@ -46,7 +46,8 @@ def pages_of(size):
 
 # KMSAN takes what an interrupt of the serial line puts into a tty's buffer for uninitialized,
 # also with the checker off. Each of its reports has to be one of those.
-SERIAL = Allow("kasan", r"BUG: KMSAN: kernel-infoleak in _copy_to_iter\+", "the serial line's bytes")
+SERIAL = Allow("kasan", r"BUG: KMSAN: kernel-infoleak(-after-free)? in _copy_to_iter\+",
+               "the serial line's bytes")
 ONLY_TTY = ("[ $(dmesg | grep -c 'BUG: KMSAN') = "
             "$(dmesg | grep -A2 'BUG: KMSAN' | grep -c ' tty_read+') ]")
 
