@@ -88,6 +88,8 @@ def _environment():
     # BASEDIR the same file compiles to the same cache entry in either.
     return {"CCACHE_DIR": CACHE / "ccache", "CCACHE_BASEDIR": BUILD,
             "CCACHE_MAXSIZE": "10G", "CCACHE_NOHASHDIR": "1",
+            # Kbuild asks for dependencies anyway; preprocessing by itself costs a fifth.
+            "CCACHE_DEPEND": "1",
             "KBUILD_BUILD_TIMESTAMP": "Thu Jan  1 00:00:00 UTC 1970",
             "KBUILD_BUILD_USER": "lab", "KBUILD_BUILD_HOST": "lab", "LC_ALL": "C",
             # What a developer's shell may hold must not change what is built.
