@@ -29,9 +29,10 @@ from lab.splat import STAMP
 PANIC = r"Kernel panic - not syncing: page_consistency: "
 RST = "Documentation/mm/page_consistency.rst"
 IDLE = 0x10000				# a PFN in the middle of the memory, which nobody uses
-# Words of a bitmap, in which hexadecimal digits may all be letters; then all that has a digit.
+# Words of a bitmap, in which hexadecimal digits may all be letters, as behind 0x; then all that
+# has a digit.
 _WORD = re.compile(r"\b(primary|secondary|mask|of|pairs|seal) [0-9a-f]+\b")
-_NUMBER = re.compile(r"(?<!PageBuddy )(?<!reserved )\b(0x)?[0-9a-f]*\d[0-9a-f]*\b")
+_NUMBER = re.compile(r"(?<!PageBuddy )(?<!reserved )\b(0x[0-9a-f]+|[0-9a-f]*\d[0-9a-f]*)\b")
 _SYMBOL = re.compile(r"(\.\w+)*\+0x[0-9a-f]+/0x[0-9a-f]+")
 _AT = re.compile(r"^(page_consistency: at) .*, called from \S+$")
 CHANCE = {"bad-root"}			# who comes first here is a matter of chance
