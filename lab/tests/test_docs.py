@@ -10,8 +10,9 @@ SAMPLE = ["page: refcount:0 index:0x0 pfn:0x2483", "witness PageBuddy 0 order 3,
 
 class Compare(unittest.TestCase):
     def test_numbers_that_differ_from_run_to_run(self):
-        self.assertIsNone(compare(SAMPLE, "[ 1.1] page: refcount:0 index:0xffff888000000000 pfn:0x1\n"
-                                          "[ 1.2] witness PageBuddy 0 order 10, reserved 0\n"))
+        self.assertIsNone(compare(SAMPLE,
+                                  "[ 1.1] page: refcount:0 index:0xffff888000000000 pfn:0x1\n"
+                                  "[ 1.2] witness PageBuddy 0 order 10, reserved 0\n"))
 
     def test_hexadecimal_number_of_letters_only(self):
         self.assertIsNone(compare(SAMPLE[:1], "page: refcount:0 index:0x0 pfn:0xbfc"))
