@@ -10,6 +10,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import threading
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,9 @@ from lab.common import (BUILD, CACHE, JOBS, LOGS, ROOT, TREE, LabError, locked, 
                         say, show, timed)
 
 PROGRESS = 15			# seconds between signs of life
+LINKING = "  LD      vmlinux.o\n"	# from here on one processor is enough
 MODULES = ROOT / "lab" / "modules"
+_TURN = threading.Lock()	# among the builds of this process, which wait without a word
 
 
 @dataclass
@@ -143,24 +146,35 @@ def _last_object(path):
     return " ".join(words[-1][:2]) if words else ""
 
 
+def _watch(make, log, what, linking):
+    """Wait for make with signs of life; linking() is called when all is compiled."""
+    begun = told = time.monotonic()
+    with open(log, errors="replace") as said:
+        while True:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return make.wait(1)
+            if LINKING in said.read():
+                linking()
+            if time.monotonic() - told >= PROGRESS:
+                told = time.monotonic()
+                say(f"  {what}: {told - begun:4.0f} s  {_last_object(log)}")
+
+
 def _run_make(argv, log_name, what, small=False):
     """Run make with signs of life; explain a failure by its first errors."""
     LOGS.mkdir(parents=True, exist_ok=True)
     log = LOGS / log_name
     say(f"$ {quoted(argv)}   # log: {show(log)}")
     env = dict(os.environ, **{k: str(v) for k, v in _environment().items()})
-    # One build at a time, also of several clones that share LAB_CACHE: two only take
-    # each other's cores and memory.
-    turn = contextlib.nullcontext() if small else locked("make", CACHE)
-    with turn, open(log, "w") as sink, \
-            child.running(argv, env=env, stdout=sink, stderr=subprocess.STDOUT) as make:
-        begun = time.monotonic()
-        while True:
-            try:
-                status = make.wait(PROGRESS)
-                break
-            except subprocess.TimeoutExpired:
-                say(f"  {what}: {time.monotonic() - begun:4.0f} s  {_last_object(log)}")
+    with contextlib.ExitStack() as turn:
+        if not small:
+            # One build at a time compiles, also of several clones that share LAB_CACHE: two
+            # only take each other's cores and memory. While it links, the next one may begin.
+            turn.enter_context(_TURN)
+            turn.enter_context(locked("make", CACHE))
+        with open(log, "w") as sink, \
+                child.running(argv, env=env, stdout=sink, stderr=subprocess.STDOUT) as make:
+            status = _watch(make, log, what, turn.close)
     if status:
         raise LabError(_explain(log, quoted(argv), status))
 

@@ -110,9 +110,10 @@ def verify(git, mails, wanted):
     say(f"git am on the base gives tree {got[:12]}, the same as {show(common.TREE)}")
 
 
-def main(_argv):
+def main(_argv, who=None):
+    """who is (name, email) of the sender, if it is not the one whom git knows."""
     packages.need("mail")
-    who = identity()
+    who = who or identity()
     tree.ensure()
     git, record = Git(common.TREE), tree.load_record()
     if git("rev-parse", "HEAD") != record["head"] or git.dirty():

@@ -13,6 +13,7 @@ What a case prints, and what builds print, comes as lines that begin with '# '.
 import fnmatch
 import importlib
 import io
+import itertools
 import json
 import os
 import queue
@@ -26,17 +27,20 @@ from dataclasses import dataclass, field
 from lab import build, cases, packages
 from lab.common import ROOT, LabError, say, show
 
-MODULES = ("unit", "series", "off", "silent", "hotplug", "paths", "scrub", "panicking",
+MODULES = ("off", "series", "unit", "silent", "hotplug", "paths", "scrub", "panicking",
            "report_mode", "flips", "ramoops", "memory_failure", "dax", "gdb", "mm_local", "mermap",
            "selftests", "docs")
 # make test-long: what takes minutes for each case.
 LONG_MODULES = ("hotplug_long", "long", "flips_long", "commits_long", "kernel_selftests")
-BUILDS = ("uml", "x86", "x86-off", "x86-debug", "x86-gdb", "x86-mermap")
-# These only wait for guests, which are idle on one CPU for half of their time.
-SIDE_BY_SIDE = {"silent", "hotplug", "paths", "scrub", "panicking", "report_mode", "flips",
-                "ramoops", "memory_failure", "dax", "gdb", "mm_local", "mermap", "docs",
-                "selftests"}
+BUILDS = ("uml", "x86", "x86-debug", "x86-mermap")
+# These wait for guests, which are idle on one CPU for half of their time, or for a disk.
+SIDE_BY_SIDE = {"series", "unit", "silent", "hotplug", "paths", "scrub", "panicking",
+                "report_mode", "flips", "ramoops", "memory_failure", "dax", "gdb", "mm_local",
+                "mermap", "docs", "selftests"}
+# Beside others, but one after the other: they share a place.
+IN_ORDER = {"series"}
 WORKERS = int(os.environ.get("GUESTS", 2))
+BUILDERS = 2			# of which one compiles
 SETTING = re.compile(r"[A-Z_]+=")
 SIGN_OF_LIFE = 20		# seconds
 SKIPS = ROOT / "lab" / "skips.json"
@@ -235,6 +239,14 @@ class Report:
     def count(self, outcome):
         return sum(leaf.outcome == outcome for r in self.results for leaf in r.leaves())
 
+    def times(self):
+        """{group: seconds of its cases}, some of which ran beside others."""
+        spent = {}
+        for result in self.results:
+            group = result.name.partition(":")[0]
+            spent[group] = spent.get(group, 0) + (result.seconds or 0)
+        return spent
+
     def summary(self):
         passed, failed, skipped = (self.count(o) for o in (PASS, FAIL, SKIP))
         return f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else "")
@@ -254,44 +266,79 @@ class Report:
 
 # --- all of them ------------------------------------------------------------------
 
+def each(things):
+    """Takes one after the other; several threads may share what it returns."""
+    todo = queue.SimpleQueue()
+    for thing in things:
+        todo.put(thing)
+
+    def take():
+        while True:
+            try:
+                yield todo.get_nowait()
+            except queue.Empty:
+                return
+    return take
+
+
+def start(count, function):
+    """Threads that run this function; daemons, so that ^C need not wait for make or a guest."""
+    threads = [threading.Thread(target=function, daemon=True) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def _build(name, failed):
+    try:
+        build.build(name.removeprefix("base:"), name.startswith("base:"))
+    except LabError as error:
+        say(str(error))
+        failed[name] = str(error).splitlines()[0]
+    except Exception as error:			# pylint: disable=broad-except
+        say(traceback.format_exc())
+        failed[name] = repr(error)
+
+
 def build_kernels(chosen):
-    """Build what the chosen cases boot; returns {kernel: why it was not built}."""
-    wanted = {kernel for case in chosen for kernel in case.kernels}
-    failed = {}
-    for name in [*(k for k in BUILDS if k in wanted), *sorted(wanted - set(BUILDS))]:
-        try:
-            build.build(name.removeprefix("base:"), name.startswith("base:"))
-        except LabError as error:
-            say(str(error))
-            failed[name] = str(error).splitlines()[0]
+    """Build what the chosen cases boot; returns {kernel: why it was not built}.
+
+    The next one has its turn when only the linker of the one before is left.
+    """
+    wanted, failed = {kernel for case in chosen for kernel in case.kernels}, {}
+    take = each([*(k for k in BUILDS if k in wanted), *sorted(wanted - set(BUILDS))])
+
+    def work():
+        for name in take():
+            _build(name, failed)
+    for thread in start(min(BUILDERS, len(wanted)), work):
+        thread.join()
     return failed
 
 
-def _worker(todo, running, failed, report):
-    said = report.voices.record()
-    while True:
-        try:
-            case = todo.get_nowait()
-        except queue.Empty:
-            return
-        running[title(case)] = time.monotonic()
-        result = run(case, failed)
-        del running[title(case)]
-        report.add(result, said.getvalue())
-        said.seek(0)
-        said.truncate()
+def _lots(chosen):
+    """[what one thread runs in a row]: a case, or those of a group that share a place."""
+    rows = {}
+    for case in chosen:
+        rows.setdefault(case.group if case.group in IN_ORDER else title(case), []).append(case)
+    return list(rows.values())
 
 
 def run_beside(chosen, failed, report, workers=WORKERS):
-    """Several at a time; the threads are daemons, so that ^C need not wait for a guest."""
-    todo, running = queue.SimpleQueue(), {}
-    for case in chosen:
-        todo.put(case)
-    threads = [threading.Thread(target=_worker, args=(todo, running, failed, report), daemon=True)
-               for _ in range(min(workers, len(chosen)))]
-    for thread in threads:
-        thread.start()
-    told = time.monotonic()
+    """Several at a time."""
+    lots, running = _lots(chosen), {}
+    take = each(lots)
+
+    def work():
+        said = report.voices.record()
+        for case in (case for lot in take() for case in lot):
+            running[title(case)] = time.monotonic()
+            result = run(case, failed)
+            del running[title(case)]
+            report.add(result, said.getvalue())
+            said.seek(0)
+            said.truncate()
+    threads, told = start(min(workers, len(lots)), work), time.monotonic()
     while any(thread.is_alive() for thread in threads):
         time.sleep(0.2)
         now = time.monotonic()
@@ -302,18 +349,14 @@ def run_beside(chosen, failed, report, workers=WORKERS):
 
 
 def run_all(chosen, report, failed):
-    """In the order of the modules; returns [(part, seconds)]."""
-    times = []
-    for group in dict.fromkeys(case.group for case in chosen):
-        mine, begun = [c for c in chosen if c.group == group], time.monotonic()
-        if group in SIDE_BY_SIDE:
-            run_beside(mine, failed, report)
-        else:
-            for case in mine:
-                report.voices.tell(f"# {title(case)} ...")
-                report.add(run(case, failed))
-        times.append((group, time.monotonic() - begun))
-    return times
+    """In the order of the modules."""
+    for beside, mine in itertools.groupby(chosen, lambda case: case.group in SIDE_BY_SIDE):
+        if beside:
+            run_beside(list(mine), failed, report)
+            continue
+        for case in mine:
+            report.voices.tell(f"# {title(case)} ...")
+            report.add(run(case, failed))
 
 
 def perform(chosen, out):
@@ -324,9 +367,11 @@ def perform(chosen, out):
     try:
         voices.tell("TAP version 14", f"1..{len(chosen)}")
         failed = build_kernels(chosen)
-        times = [("kernels", time.monotonic() - begun), *run_all(chosen, report, failed)]
-        spent = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in times)
-        voices.tell(f"# time: {spent}; {(time.monotonic() - begun) / 60:.1f} minutes in all")
+        built = time.monotonic() - begun
+        run_all(chosen, report, failed)
+        spent = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in report.times().items())
+        voices.tell(f"# time: kernels {built:.0f} s; cases, {WORKERS} side by side: {spent}; "
+                    f"{(time.monotonic() - begun) / 60:.1f} minutes in all")
         return report.end(len(chosen))
     finally:
         sys.stdout = before

@@ -28,7 +28,7 @@ RST = ROOT / "Documentation/mm/page_consistency.rst"
 
 def play(drive, append="page_consistency=on", levels=4, **machine):
     """Drive a guest of 1 GiB."""
-    kernel = build.built("x86-gdb")
+    kernel = build.built("x86-mermap")
     gdb.prepare(kernel)
     if levels == 5:
         kernel = build.compressed(kernel)
@@ -171,12 +171,12 @@ def _live_and_dump(levels, note, policy="on"):
     play(drive, f"page_consistency={policy}", levels)
 
 
-@case(kernels=["x86-gdb"])
+@case(kernels=["x86-mermap"])
 def a_live_guest_and_its_dump_say_the_same_5_levels(note):
     _live_and_dump(5, note)
 
 
-@case(kernels=["x86-gdb"])
+@case(kernels=["x86-mermap"])
 def a_live_guest_and_its_dump_say_the_same_4_levels(note):
     _live_and_dump(4, note, "report")
 
@@ -249,7 +249,7 @@ def _dormant(guest, record):
         shows(whole, r"^  mismatch +none$")
 
 
-@case(kernels=["x86-gdb"])
+@case(kernels=["x86-mermap"])
 def damage_shows_where_it_is(note):
     """Bits, words, entries, roots; all is put back before the guest goes on."""
     def drive(guest):
@@ -284,7 +284,7 @@ def _errors(guest, room):
     refused(guest, NO_KERNEL, "", gdb.nothing())
 
 
-@case(kernels=["x86-gdb"])
+@case(kernels=["x86-mermap"])
 def errors_say_what_is_wrong(note):
     def drive(guest):
         with stopped(guest) as record:
@@ -300,7 +300,7 @@ def errors_say_what_is_wrong(note):
     note("a PFN or section out of range or untracked, no number, no target, checker off")
 
 
-@case(kernels=["x86-gdb"])
+@case(kernels=["x86-mermap"])
 def what_the_documentation_shows_is_what_gdb_prints(note):
     text = RST.read_text().replace(".. gdb sample:", ".. sample:")
     shown = {name: lines for name, lines in samples(text).items() if name.startswith("gdb-")}

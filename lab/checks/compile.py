@@ -84,7 +84,7 @@ def make(config, src, out, goals, settings=(), name="check"):
         (common.LOGS / log).unlink()
     # A handful of objects need not wait for somebody's whole kernel.
     build._run_make(build._make(config, src, out, *goals, settings=settings),	# pylint: disable=W0212
-                    log, name, small="mm/" not in goals)
+                    log, name, small=not {"mm/", "vmlinux"} & set(goals))
     return (common.LOGS / log).read_text(errors="replace")
 
 

@@ -5,11 +5,12 @@ import io
 import json
 import tempfile
 import threading
+import time
 import unittest
 from pathlib import Path
 from unittest import mock
 
-from lab import cases, suite, tap
+from lab import build, cases, suite, tap
 from lab.cases import unit, witness
 from lab.common import LabError
 
@@ -85,7 +86,7 @@ class Outcomes(unittest.TestCase):
         self.assertEqual(len(results.bad()), 1, lines)
 
     def test_lost_results_are_a_failure(self):
-        with mock.patch.object(suite, "run_all", return_value=[]):
+        with mock.patch.object(suite, "run_all"):
             status, lines, _ = performed(case(lambda note: None))
         self.assertEqual((status, lines[-1]), (1, "0 passed, 1 failed"))
 
@@ -207,10 +208,21 @@ class Voices(unittest.TestCase):
             print("heard")
             both.wait()
             raise cases.Failure("no")
-        _, lines, _ = performed(case(run, group="silent"), case(bad, "bad", "silent"))
+        _, lines, _ = performed(case(run, group="silent"), case(bad, "bad", "paths"))
         self.assertEqual(lines[-1], "1 passed, 1 failed")
         self.assertNotIn("secret", "\n".join(lines))
         self.assertIn("#   | heard", lines)
+
+    def test_who_shares_a_place_waits(self):
+        inside, most = [], []
+
+        def run(_note):
+            inside.append(1)
+            most.append(len(inside))
+            time.sleep(0.05)
+            inside.pop()
+        status, lines, _ = performed(*(case(run, str(i), "series") for i in range(4)))
+        self.assertEqual((status, lines[-1], max(most)), (0, "4 passed, 0 failed", 1))
 
 
 class Words(unittest.TestCase):
@@ -230,6 +242,8 @@ class Words(unittest.TestCase):
 
 
 class Builds(unittest.TestCase):
+    LINK = build.LINKING.rstrip("\n")
+
     def test_order_and_failure(self):
         made = []
 
@@ -237,13 +251,40 @@ class Builds(unittest.TestCase):
             made.append((name, base))
             if name == "uml":
                 raise LabError("no compiler\nmore")
+            if base:
+                raise KeyError("of ours")
         chosen = [case(None, kernels=["x86-debug", "base:x86"]),
                   case(None, kernels=["uml", "x86"])]
-        with mock.patch("lab.build.build", build), mock.patch.object(suite, "say"):
+        with mock.patch("lab.build.build", build), mock.patch.object(suite, "say"), \
+                mock.patch.object(suite, "BUILDERS", 1):
             failed = suite.build_kernels(chosen)
         self.assertEqual(made, [("uml", False), ("x86", False), ("x86-debug", False),
                                 ("x86", True)])
-        self.assertEqual(failed, {"uml": "no compiler"})
+        self.assertEqual(failed, {"uml": "no compiler", "base:x86": "KeyError('of ours')"})
+
+    def test_next_one_compiles_while_one_links(self):
+        """... and not before: what each make does is in the files that it waits for."""
+        with tempfile.TemporaryDirectory() as folder, \
+                mock.patch.multiple("lab.build", LOGS=Path(folder), CACHE=Path(folder)), \
+                mock.patch("lab.build.say"):
+            first = (f"cd {folder}; sleep 1.5; [ ! -e second ] || exit 3; echo '{self.LINK}'; "
+                     "for i in 1 2 3 4 5 6 7 8 9; do sleep 1; [ ! -e second ] || exit 0; done; "
+                     "exit 4")
+            second = f"touch {folder}/second"
+            threads, errors = [], []
+
+            def make(script, name):
+                try:
+                    build._run_make(["sh", "-c", script], f"{name}.log", name)
+                except LabError as error:
+                    errors.append(str(error))
+            for script, name in ((first, "first"), (second, "second")):
+                threads.append(threading.Thread(target=make, args=(script, name)))
+                threads[-1].start()
+                time.sleep(0.2)
+            for thread in threads:
+                thread.join()
+        self.assertEqual(errors, [])
 
 
 class Unit(unittest.TestCase):
