@@ -91,3 +91,6 @@ mutant("ldt-has-five-levels-with-four", BOOT, KUNIT, (
 
 mutant("dump-does-not-mark-the-region", BOOT, PROGRAMS, (
     DUMP, "	address_markers[MM_LOCAL_NR].start_address = MERMAP_BASE_ADDR;\n", ""))
+
+mutant("dump-passes-one-title-in-a-step", BOOT, PROGRAMS, (
+    DUMP, "IS_ENABLED(CONFIG_MM_LOCAL_REGION) &&\n				 addr >=", "0 &&\n addr >="))

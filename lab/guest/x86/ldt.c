@@ -503,34 +503,39 @@ static bool five_levels(void)
 	return found;
 }
 
-/* Pages mapped in one of the two parts of the PGD slot. */
+/* Pages mapped in one of the two parts of the PGD slot, which stand under its own title. */
 static int mapped(const char *file, int part)
 {
 	unsigned int shift = five_levels() ? 48 : 39;
 	unsigned long slot = -240ul << shift, ldt_end = slot + (1ul << (shift - 9));
 	unsigned long from = part == LDT ? slot : ldt_end;
 	unsigned long to = part == LDT ? ldt_end : slot + (1ul << shift);
+	const char *title = part == LDT ? "---[ LDT remap ]---" : "---[ mm-local Region ]---";
+	char line[256], heading[256] = "";
 	FILE *dump = fopen(file, "r");
 	unsigned long first, last;
-	bool heading = false;
-	char line[256];
+	bool found = false;
 	int pages = 0;
 
 	if (!dump)
 		die("no %s", file);
 	while (fgets(line, sizeof(line), dump)) {
-		heading |= !strncmp(line, "---[ mm-local Region ]---", 25);
+		if (!strncmp(line, "---[", 4))
+			strcpy(heading, line);
+		found |= !strncmp(heading, title, strlen(title));
 		if (sscanf(line, "0x%lx-0x%lx", &first, &last) != 2 || first < from ||
 		    last > to || !(strstr(line, " RW ") || strstr(line, " ro ")))
 			continue;
 		if (!strstr(line, " pte") || !strstr(line, " NX ") || strstr(line, "USR") ||
 		    strstr(line, "GLB"))
 			die("%s: %s", file, line);
+		if (strncmp(heading, title, strlen(title)))
+			die("%s: %s stands under %s", file, line, heading);
 		pages += (last - first) / PAGE;
 	}
 	fclose(dump);
-	if (!heading)
-		die("%s has no heading for the region", file);
+	if (!found)
+		die("%s has no %s", file, title);
 	return pages;
 }
 
