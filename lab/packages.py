@@ -9,7 +9,7 @@ import glob
 import os
 import shutil
 
-from lab.common import LabError, quoted, run, say
+from lab.common import LabError, locked, quoted, run, say
 
 # group -> {package: what proves that it is there}. A name without a slash is
 # a program in PATH; one with a slash is a file (a glob), any of the list.
@@ -36,14 +36,18 @@ GROUPS = {
         "liburing-dev": ["/usr/include/liburing.h"],
     },
     "run": {"stress-ng": ["stress-ng"]},
+    # What scripts/ of the kernel has for looking at source: checkpatch, spdxcheck, coccicheck.
+    "lint": {
+        "perl": ["perl"], "coccinelle": ["spatch"],
+        "python3-ply": ["/usr/lib/python3/dist-packages/ply/__init__.py"],
+        "python3-git": ["/usr/lib/python3/dist-packages/git/__init__.py"],
+    },
     "check": {
-        "sparse": ["sparse"], "coccinelle": ["spatch"],
+        "sparse": ["sparse"],
         "python3-sphinx": ["sphinx-build"],
         "python3-sphinx-rtd-theme":
             ["/usr/lib/python3/dist-packages/sphinx_rtd_theme/__init__.py"],
         "python3-yaml": ["/usr/lib/python3/dist-packages/yaml/__init__.py"],
-        # checkpatch wants it for the spelling of commit messages' links
-        "perl": ["perl"], "git": ["git"],
     },
     "clang": {"clang": ["clang"], "llvm": ["llvm-cov", "llvm-cov-*"],
               "lld": ["ld.lld"]},
@@ -106,8 +110,9 @@ def need(*groups, extra=None):
     if os.geteuid() != 0:
         raise LabError(f"these are missing: {programs}\nInstall them and run the command again:\n"
                        f"  sudo {quoted(install)}")
-    say(f"missing: {programs}")
-    _install(install, packages)
+    with locked("apt"):			# several cases may come here at a time
+        say(f"missing: {programs}")
+        _install(install, packages)
     still = missing(*groups, extra=extra)
     if still:
         raise LabError("installed, but still not found: "

@@ -41,6 +41,9 @@ SIDE_BY_SIDE = {"series", "unit", "silent", "hotplug", "paths", "scrub", "panick
 IN_ORDER = {"series"}
 WORKERS = int(os.environ.get("GUESTS", 2))
 BUILDERS = 2			# of which one compiles
+# What the cases of make test need: to be told of a missing program at once is better than when
+# the kernels are built.
+NEEDS = ("source", "build", "boot", "clang", "debug", "selftests", "lint")
 SETTING = re.compile(r"[A-Z_]+=")
 SIGN_OF_LIFE = 20		# seconds
 SKIPS = ROOT / "lab" / "skips.json"
@@ -382,13 +385,12 @@ def _main(argv, modules):
     words = [w for w in argv if not SETTING.match(w)]
     named = {**os.environ, **dict(w.split("=", 1) for w in argv if SETTING.match(w))}
     globs = [g.strip() for g in [*words, *named.get("ONLY", "").split(",")] if g.strip()]
-    packages.need("build")
-    packages.need("boot")
     chosen = choose(load(modules), globs)
     if named.get("LIST", "") not in ("", "0"):
         for case in chosen:
             say(title(case))
         return 0
+    packages.need(*(("build", "boot") if globs else NEEDS))
     if not chosen:
         say(f"# no case matches {' '.join(globs)}; LIST=1 lists them")
     return perform(chosen, sys.stdout)

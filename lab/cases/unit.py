@@ -62,6 +62,7 @@ def ktap_of(argv):
 
 @case(name="the lab itself")
 def lab(note):
+    packages.need("lint")
     results = ktap_of([sys.executable, "-m", "lab.cases.unit"])
     take(note, results, "lab.tests.")
     whole(results)

@@ -15,8 +15,6 @@ from lab.checks import check, remembered
 from lab.common import BUILD, JOBS, LabError
 
 DEBIAN_PYTHON = "/usr/bin/python3"	# the one that Debian's Sphinx and ply are installed for
-PLY = {"python3-ply": ["/usr/lib/python3/dist-packages/ply/__init__.py"],
-       "python3-git": ["/usr/lib/python3/dist-packages/git/__init__.py"]}
 
 SENDER = "who sends the series signs it off: make series adds the line"
 COVERED = "checkpatch cannot know MAINTAINERS entries of other commits; 'MAINTAINERS covers " \
@@ -102,7 +100,7 @@ def checkpatch(tree, names=(), patch=None):
 
 @check("checkpatch --strict, every new file")
 def checkpatch_files(tree):
-    packages.need(extra=PLY)
+    packages.need("lint")
     names = [name for name in tree.new if not name.endswith((".json", ".sh"))]
     if not names:
         return ["the series adds no file: nothing was checked"]
@@ -113,7 +111,7 @@ def checkpatch_files(tree):
 
 @check("checkpatch --strict, every commit")
 def checkpatch_commits(tree):
-    packages.need(extra=PLY)
+    packages.need("lint")
     if not tree.commits:
         return ["the series has no commit: nothing was checked"]
     with ThreadPoolExecutor(max_workers=JOBS) as pool:
@@ -184,7 +182,7 @@ def spatch(tree, script, options, names):
 
 @check("coccicheck")
 def coccicheck(tree):
-    packages.need("check")
+    packages.need("lint")
     scripts, names = list(semantic_patches(tree)), tree.sources()
     if len(scripts) < 20 or not names:
         return [f"only {len(scripts)} scripts for {len(names)} files: nothing worth it was done"]
