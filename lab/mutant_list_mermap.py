@@ -199,8 +199,8 @@ mutant("mapping-outlives-its-mm", KUNIT_DEBUG, FOUND + "mapping_left_in_an_mm_is
 
 mutant("who-comes-next-is-blamed", KUNIT_DEBUG, FOUND + "who_gets_the_page_next_is_not_blamed", (
     DEBUG,
-    "	return 0;\n",
-    "	return old & MERMAP_LIVE;\n"))
+    "mermap_byte_reported(u8 old)\n{\n	return 0;\n",
+    "mermap_byte_reported(u8 old)\n{\n	return old & MERMAP_LIVE;\n"))
 
 # --- what more than one task, CPU or mm has to do with ---------------------------------
 

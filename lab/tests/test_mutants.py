@@ -141,6 +141,15 @@ class Table(unittest.TestCase):
             if "*" not in name:
                 self.assertIn(name, text, mutant.name)
 
+    @unittest.skipUnless((common.TREE / "Makefile").exists(), "make tree first")
+    def test_each_fits_the_source(self):
+        for mutant in MUTANTS:
+            texts = {}
+            for edit in mutant.edits:
+                text = texts.get(edit.file) or (common.TREE / edit.file).read_text()
+                with self.subTest(mutant.name):
+                    texts[edit.file] = mutants.mutated(text, edit)
+
 
 if __name__ == "__main__":
     unittest.main()
