@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab import child, kconfig, machines, packages
-from lab.common import (BUILD, CACHE, JOBS, LOGS, ROOT, TREE, LabError, locked, quoted, run,
-                        say, show, timed)
+from lab.common import (BUILD, CACHE, JOBS, LOGS, ROOT, TREE, LabError, locked, quoted, run, say,
+                        show)
 
 PROGRESS = 15			# seconds between signs of life
 LINKING = "  LD      vmlinux.o\n"	# from here on one processor is enough
@@ -174,7 +174,10 @@ def _run_make(argv, log_name, what, small=False):
             turn.enter_context(locked("make", CACHE))
         with open(log, "w") as sink, \
                 child.running(argv, env=env, stdout=sink, stderr=subprocess.STDOUT) as make:
+            begun = time.monotonic()
             status = _watch(make, log, what, turn.close)
+            if not small:
+                say(f"{what}: {time.monotonic() - begun:.0f} s")
     if status:
         raise LabError(_explain(log, quoted(argv), status))
 
@@ -199,8 +202,8 @@ def build(name, base=False, src=None):
     src = Path(src or source(base)).resolve()
     out = place(name, base)
     out.mkdir(parents=True, exist_ok=True)
-    what = f"{name}{' (base)' if base else ''}"
-    with locked(f"out-{name}{'-base' if base else ''}"), timed(f"kernel {what}"):
+    what = f"kernel {name}{' (base)' if base else ''}"
+    with locked(f"out-{name}{'-base' if base else ''}"):
         configure(config, base, src, out)
         target = "linux" if config.arch == "um" else machines.of(config.arch).target
         _run_make(_make(config, src, out, target),

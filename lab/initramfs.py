@@ -12,9 +12,10 @@ import os
 import re
 import shutil
 import stat
+import threading
 from pathlib import Path
 
-from lab import apt, machines
+from lab import apt, machines, packages
 from lab.common import BUILD, CACHE, LabError, locked, run, say, show
 
 GUEST = Path(__file__).resolve().parent / "guest"
@@ -110,7 +111,7 @@ def compiled(source, flags=STRICT, arch="x86_64"):
     binary = STORE / f"{source.stem}{f'-{arch}' if cross else ''}-{digest}"
     STORE.mkdir(parents=True, exist_ok=True)
     if not binary.exists():
-        fresh = binary.with_suffix(f".{os.getpid()}")
+        fresh = binary.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
         run([f"{cross}gcc", "-static", "-O2", "-pthread", *flags, "-o", fresh, source], quiet=True)
         fresh.rename(binary)
     return binary
@@ -122,10 +123,8 @@ def compile_helpers(arch="x86_64"):
 
 
 def _tool(name):
-    path = shutil.which(name)
-    if not path:
-        raise LabError(f"{name} is missing: apt-get install {name}")
-    return Path(path)
+    packages.need(extra={name: [name]})
+    return Path(shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin"))
 
 
 def _inputs(tools, extra, arch):

@@ -42,17 +42,20 @@ def _log(name):
     return LOGS / f"{name}.log"
 
 
-def kunit_uml(kernel, glob="", append="", *, cpus=2, memory="512M", limit=LIMIT, allow=()):
+def kunit_uml(kernel, glob="", append="", *, cpus=2, memory="512M", limit=LIMIT, allow=(),
+              name=""):
     """Run the suites that match glob ('suite.test' with wildcards) under UML.
 
     Without seccomp= UML refuses a second CPU. stderr= shows what comes before
     the console. kunit_shutdown= ends it before it would look for an init.
+    name keeps the log of one run from that of another beside it.
     """
     if kernel.arch != "um":
         raise LabError(f"kernel {kernel.name} is not user mode Linux")
     argv = [kernel.image, f"mem={memory}", "seccomp=on", f"ncpus={cpus}",
             "stderr=1", "panic=-1", "kunit_shutdown=poweroff", *_arguments(glob, append)]
-    path = _log(f"kunit-{kernel.name}{'-base' if kernel.base else ''}")
+    parts = ["kunit", kernel.name, "base" if kernel.base else "", name]
+    path = _log("-".join(part for part in parts if part))
     say(f"$ {quoted(argv)}   # log: {show(path)}")
     begun, trouble = time.monotonic(), ""
     with open(path, "w") as log, child.running(argv, stdout=log,

@@ -31,7 +31,8 @@ POINTER = "not a struct page of tracked memory"
 @case(["uml"], f"{TRANSITIONS:.0e} transitions on two CPUs beside the scrubber, native")
 def native(note):
     run = uml.kunit_uml(build.built("uml"), STRESS, "page_consistency=on "
-                        f"page_consistency_scrub_kunit.transitions={TRANSITIONS}", limit=900)
+                        f"page_consistency_scrub_kunit.transitions={TRANSITIONS}", limit=900,
+                        name="scrub")
     take(note, run.results)
     if not run.good:
         raise Failure(str(run))

@@ -87,7 +87,7 @@ def both_suites(results, more=()):
 
 
 def under_uml(note, policy):
-    run = uml.kunit_uml(build.built("uml"), GLOB, f"page_consistency={policy}")
+    run = uml.kunit_uml(build.built("uml"), GLOB, f"page_consistency={policy}", name=policy)
     take(note, run.results)
     if not run.good:
         raise Failure(str(run))
