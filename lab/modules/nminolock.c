@@ -65,6 +65,20 @@ static void turn(struct mine *my)
 	count(my->page[slot] ? &allocs : &refused);
 }
 
+/*
+ * Whoever was interrupted may have written where an IPI goes and not yet which: it would go to
+ * this one's CPU. With an x2APIC both are one write.
+ */
+static void send_from_nmi(unsigned int cpu)
+{
+	bool split = !x2apic_enabled();
+	u32 where = split ? native_apic_mem_read(APIC_ICR2) : 0;
+
+	__apic_send_IPI_mask(cpumask_of(cpu), NMI_VECTOR);
+	if (split)
+		native_apic_mem_write(APIC_ICR2, where);
+}
+
 static int nmi(unsigned int type, struct pt_regs *regs)
 {
 	struct mine *my = this_cpu_ptr(&mine);
@@ -76,7 +90,7 @@ static int nmi(unsigned int type, struct pt_regs *regs)
 		cpu = cpumask_next(smp_processor_id(), cpu_online_mask);
 		if (cpu >= nr_cpu_ids)
 			cpu = cpumask_first(cpu_online_mask);
-		__apic_send_IPI_mask(cpumask_of(cpu), NMI_VECTOR);
+		send_from_nmi(cpu);
 	}
 	/* All of them are ours: two that came as one are no reason to complain. */
 	return NMI_HANDLED;
