@@ -42,6 +42,7 @@ GROUPS = {
         "python3-ply": ["/usr/lib/python3/dist-packages/ply/__init__.py"],
         "python3-git": ["/usr/lib/python3/dist-packages/git/__init__.py"],
     },
+    "python": {"pyflakes3": ["pyflakes3"]},
     "check": {
         "sparse": ["sparse"],
         "python3-sphinx": ["sphinx-build"],

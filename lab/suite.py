@@ -43,7 +43,7 @@ WORKERS = int(os.environ.get("GUESTS", 2))
 BUILDERS = 2			# of which one compiles
 # What the cases of make test need: to be told of a missing program at once is better than when
 # the kernels are built.
-NEEDS = ("source", "build", "boot", "run", "clang", "debug", "selftests", "lint")
+NEEDS = ("source", "build", "boot", "run", "clang", "debug", "selftests", "lint", "python")
 SETTING = re.compile(r"[A-Z_]+=")
 SIGN_OF_LIFE = 20		# seconds
 SKIPS = ROOT / "lab" / "skips.json"

@@ -86,7 +86,7 @@ def machine_paths(tree):
 
 @check("Python compiles, and pyflakes is content")
 def python(tree):
-    packages.need(extra={"pyflakes3": ["pyflakes3"]})
+    packages.need("python")
     names = [name for name in files(tree.root) if name.endswith(".py")]
     bad = []
     for name in names:

@@ -3,6 +3,8 @@
 
 import io
 import json
+import os
+import re
 import tempfile
 import threading
 import time
@@ -12,7 +14,7 @@ from unittest import mock
 
 from lab import build, cases, suite, tap
 from lab.cases import unit, witness
-from lab.common import LabError
+from lab.common import ROOT, LabError
 
 
 def case(run, name="it holds", group="made-up", kernels=()):
@@ -333,6 +335,36 @@ class Unit(unittest.TestCase):
         with self.assertRaisesRegex(cases.Failure, "planned 2"):
             unit.whole(tap.parse(text))
         self.assertEqual([(part.name, part.outcome) for part in note.parts], [("s.a", "pass")])
+
+    def environment_of_the_tests(self, **caller):
+        """What python3 -m lab.cases.unit gets of the environment that make test has."""
+        good = tap.parse("KTAP version 1\n1..1\nok 1 lab.tests.a\n")
+        with mock.patch.object(unit.packages, "need") as need, \
+                mock.patch.object(unit.tree, "ensure") as ensure, \
+                mock.patch.object(unit, "ktap_of", return_value=good) as ran, \
+                mock.patch.dict(os.environ, caller):
+            unit.lab(suite.Note())
+        # Both take longer than a test may on a machine that has nothing yet.
+        need.assert_called_once()
+        ensure.assert_called_once()
+        return ran.call_args.kwargs["env"]
+
+    def test_settings_of_the_caller_do_not_reach_the_tests(self):
+        env = self.environment_of_the_tests(ONLY="unit:*", KSRC="/nowhere", FORCE="1", JOBS="3",
+                                            LAB_CACHE="/somewhere")
+        self.assertEqual({"ONLY", "KSRC", "FORCE"} & set(env), set())
+        self.assertEqual((env["JOBS"], env["LAB_CACHE"]), ("3", "/somewhere"))
+        self.assertEqual(env["PATH"], os.environ["PATH"])
+
+    def test_every_variable_is_a_setting_or_a_fact_of_the_machine(self):
+        """What somebody adds must not be forgotten in SETTINGS."""
+        read = re.compile(r"(?:environ|words|named)(?:\.get\(|\[)\"([A-Z_]+)\"")
+        found = {name for path in (ROOT / "lab").rglob("*.py") for name in
+                 read.findall(path.read_text())}
+        text = (ROOT / "Makefile").read_text()
+        found |= set(re.search(r"^VARIABLES := (.*)$", text, re.M)[1].split())
+        self.assertGreater(len(found), 20)
+        self.assertEqual(found - unit.SETTINGS - unit.FACTS, set())
 
     def test_suite_that_is_not_there(self):
         results = tap.parse("KTAP version 1\n1..1\nok 1 dual_bitmap\n")
