@@ -95,6 +95,10 @@ def tarball(tree_dir, path):
 class Fake(unittest.TestCase):
     """root, build and cache in a temporary directory; KSRC is a tarball of the fake kernel."""
 
+    @classmethod
+    def setUpClass(cls):
+        packages.need("source")
+
     def setUp(self):
         self.dir = Path(tempfile.mkdtemp(prefix="lab-test-")).resolve()
         self.addCleanup(shutil.rmtree, self.dir)

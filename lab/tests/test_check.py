@@ -15,7 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
-from lab import check, checks, common, kconfig
+from lab import check, checks, common, kconfig, packages, tree as trees
 from lab.checks import compile as compiling
 from lab.checks import repository, source
 from lab.patches import Maintainers
@@ -24,6 +24,10 @@ TAG = "// SPDX-License-Identifier: GPL-2.0\n"
 
 
 class Planted(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        packages.need("source")
+
     def setUp(self):
         self.root = Path(tempfile.mkdtemp(prefix="lab-test-")).resolve()
         self.addCleanup(shutil.rmtree, self.root)
@@ -130,9 +134,14 @@ class Repository(Planted):
         self.assertEqual(repository.matched("mm/b", ["mm/bc", "mm/b/a.c"]), ["mm/b/a.c"])
 
 
-@unittest.skipUnless((common.TREE / "scripts/checkpatch.pl").exists(), "make tree first")
 class Tools(Planted):
     """checkpatch, kernel-doc and spatch of the tree, on planted files."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        packages.need("lint")
+        trees.ensure()
 
     GOOD = TAG + "\nint good(int a)\n{\n\treturn a;\n}\n"
 
@@ -297,6 +306,7 @@ mm/page_alloc.c:9:1: error: bad thing
                 raise common.LabError("the build failed\n  | error: no such function")
             return []
         with mock.patch.object(compiling, "build_commit", broken), \
+                mock.patch.object(compiling, "compiler", return_value="gcc 12"), \
                 mock.patch.object(compiling, "remembered", lambda key, function: function()):
             found = compiling.every_commit(tree)
         self.assertTrue(found and all(line.startswith("commit 2") for line in found))

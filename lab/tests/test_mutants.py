@@ -9,7 +9,7 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from lab import common, mutants
+from lab import common, mutants, tree
 from lab.mutant_list import Edit, Mutant
 from lab.mutant_list_mermap import MUTANTS
 
@@ -141,8 +141,8 @@ class Table(unittest.TestCase):
             if "*" not in name:
                 self.assertIn(name, text, mutant.name)
 
-    @unittest.skipUnless((common.TREE / "Makefile").exists(), "make tree first")
     def test_each_fits_the_source(self):
+        tree.ensure()
         for mutant in MUTANTS:
             texts = {}
             for edit in mutant.edits:
