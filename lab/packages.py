@@ -39,6 +39,8 @@ GROUPS = {
     # What scripts/ of the kernel has for looking at source: checkpatch, spdxcheck, coccicheck.
     "lint": {
         "perl": ["perl"], "coccinelle": ["spatch"],
+        # spatch loads it for scripts with parts in Python; its package does not say so.
+        "libpython3-dev": ["/usr/lib/*/libpython3.*.so", "/usr/lib*/libpython3.*.so"],
         "python3-ply": ["/usr/lib/python3/dist-packages/ply/__init__.py"],
         "python3-git": ["/usr/lib/python3/dist-packages/git/__init__.py"],
     },
