@@ -7,7 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
-from lab.common import LabError, run
+from lab.common import LabError, run, say
 
 SUITES = ("trixie-backports", "forky", "sid")
 QUICK = ["-o", "Acquire::http::Timeout=30", "-o", "Acquire::https::Timeout=30",
@@ -102,6 +102,9 @@ class Private(System):
                       if line.startswith(("E:", "W:", "Err"))]
             raise LabError("the mirror gave no package lists (no network?)"
                            + (f": {reason[0]}" if reason else ""))
+        for line in done.stderr.splitlines():
+            if line.startswith("E:"):
+                say(f"notice: {line.removeprefix('E: ')}")
         self.updated = True
 
 

@@ -5,7 +5,9 @@ import contextlib
 import os
 import shutil
 import subprocess
+import tempfile
 import urllib.error
+from pathlib import Path
 from unittest import mock
 
 from lab import apt, common, packages, source, tree
@@ -240,6 +242,21 @@ class Mirror(fake.unittest.TestCase):
             self.assertEqual(root.suites(), ["stable", "stable-updates"])
             self.assertEqual(root.native(), "s390x")
             self.assertIn("APT::Architecture=s390x", root.options())
+
+    def test_suite_that_the_mirror_or_the_clock_refuses_is_named(self):
+        """The source then comes from another suite and is not the verified one: say why."""
+        said, stale = [], "E: Release file for http://m/debian/dists/sid/InRelease is expired"
+        with tempfile.TemporaryDirectory() as folder, \
+                mock.patch.object(apt, "mirror", return_value=("http://m/debian", "")), \
+                mock.patch.object(apt.System, "ready"), mock.patch.object(apt, "say", said.append):
+            def update(argv, **_):
+                if argv[-1] != "update":
+                    return "amd64\n"
+                fake.write(Path(folder) / "lists/m_dists_forky_main_Packages", "")
+                return mock.Mock(stdout="", stderr=f"W: a warning\n{stale}\n")
+            with mock.patch.object(apt, "run", update):
+                apt.Private(folder).ready()
+        self.assertEqual(said, [f"notice: {stale.removeprefix('E: ')}"])
 
 
 class Packages(fake.unittest.TestCase):
