@@ -4,14 +4,14 @@
 #   CONFIG=   kernel configuration (lab/configs)     APPEND=   kernel command line
 #   CORRUPT=  what the demonstration corrupts        KSRC=     kernel source to use
 #   FORCE=1   throw away edits in build/linux        JOBS=     parallel jobs
-#   SOAK=     minutes of each soak of test-long
+#   SOAK=     minutes of each soak of test-long      ALL=1     nothing of this machine for fresh
 
 COMMANDS := run test test-long tree refresh series kernel boot check bench matrix mutants \
-	clean
+	fresh clean
 
 # Variables given on make's command line reach the lab through the environment; an empty one
 # means the same as none.
-VARIABLES := CONFIG APPEND CORRUPT KSRC FORCE JOBS SOAK
+VARIABLES := CONFIG APPEND CORRUPT KSRC FORCE JOBS SOAK ALL
 $(foreach v,$(VARIABLES),$(if $($(v)),$(eval export $(v)),$(eval unexport $(v))))
 # make -jN at this level must not reach the kernel's make as a jobserver that is gone.
 unexport MAKEFLAGS MFLAGS MAKELEVEL

@@ -24,6 +24,7 @@ COMMANDS = {
     "matrix": ("matrix", "main", "other architectures and kinds of kernel, each booted with KUnit"),
     "bench": ("bench", "main", "the measurements, against the unpatched kernel and the peers"),
     "mutants": ("mutants", "main", "one-line breakages that must each turn a named test red"),
+    "fresh": ("fresh", "main", "README's commands on a bare Debian in a chroot (ALL=1: all, cold)"),
     "clean": ("tree", "clean_main", "remove what was built; keeps downloads, spares edits"),
 }
 

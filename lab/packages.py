@@ -56,6 +56,8 @@ GROUPS = {
               "lld": ["ld.lld"]},
     # KMSAN; Debian's clang without a number may be too old for the kernel.
     "clang-19": {"clang-19": ["clang-19"]},
+    # For make fresh.
+    "chroot": {"mmdebstrap": ["mmdebstrap"], "util-linux": ["unshare"], "git": ["git"]},
     "debug": {"gdb": ["gdb"]},
     "mail": {"git": ["git"]},
     # Of other architectures, for make matrix: what builds kernels and static programs, and

@@ -26,11 +26,11 @@ LIMIT = 600		# seconds for a program of tests
 PROGRESS = 10
 # By these a user asks for something. Tests of the lab ask for themselves, and must come out the
 # same whatever was asked of the make test that runs them.
-SETTINGS = {"APPEND", "BASE", "CONFIG", "CORRUPT", "FORCE", "GUESTS", "HOST", "KSRC", "LAB_ACCEL",
-            "LAB_SOURCE", "LAB_SRC", "LAB_TIMEOUT_SCALE", "LIST", "MEMORY", "NODES", "ONLY", "SMP",
-            "SOAK"}
+SETTINGS = {"ALL", "APPEND", "BASE", "CONFIG", "CORRUPT", "FORCE", "GUESTS", "HOST", "KSRC",
+            "LAB_ACCEL", "LAB_SOURCE", "LAB_SRC", "LAB_TIMEOUT_SCALE", "LIST", "MEMORY", "NODES",
+            "ONLY", "SMP", "SOAK"}
 # These say what the machine is like and where things are.
-FACTS = {"JOBS", "LAB_BUILD", "LAB_CACHE", "LAB_RECORD", "PATH"}
+FACTS = {"JOBS", "LAB_BUILD", "LAB_CACHE", "LAB_RECORD", "PATH", "TERM"}
 
 
 def take(note, results, path=""):
