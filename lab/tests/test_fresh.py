@@ -5,12 +5,14 @@ import contextlib
 import io
 import os
 import shutil
+import subprocess
 import tempfile
 import unittest
 from pathlib import Path
 from unittest import mock
 
-from lab import chroot, common, fresh
+from lab import chroot, common, fresh, packages
+from lab.git import Git
 from lab.tests.fake import write
 
 README = """# Title
@@ -133,6 +135,47 @@ class Shared(Folder):
         with mock.patch.object(chroot, "made", lambda *_: contextlib.nullcontext(machine)), \
                 self.assertRaisesRegex(common.LabError, "has python3"), fresh.bare(True):
             pass
+
+
+class Clone(Folder):
+    """By a real git, which finds the file that it clones where the machine has it."""
+
+    @classmethod
+    def setUpClass(cls):
+        packages.need("source")
+
+    def setUp(self):
+        super().setUp()
+        self.repo = self.dir / "repo"
+        write(self.repo / "a.txt", "old\n")
+        git = Git(self.repo)
+        for words in (("init", "-q"), ("add", "a.txt"), ("commit", "-q", "-m", "first")):
+            git(*words)
+        write(self.repo / "a.txt", "edited\n")
+        self.root.mkdir(parents=True)
+
+    def clone(self, status=0):
+        """What is said."""
+        def enter(command, _log, _what):
+            words = command.replace(" /", f" {self.root}/").split()
+            subprocess.run(words, check=True, capture_output=True)
+            return status
+        rows = []
+        with mock.patch.object(common, "ROOT", self.repo), \
+                mock.patch.object(fresh, "say", rows.append):
+            fresh.clone(mock.Mock(root=self.root, enter=enter))
+        return rows
+
+    def test_head_and_not_what_is_beside_it(self):
+        rows = self.clone()
+        self.assertEqual((self.root / "clone/a.txt").read_text(), "old\n")
+        self.assertRegex(rows[0], r"^# a clone of [0-9a-f]{7,} \(first\)$")
+        self.assertIn("not committed", rows[1])
+
+    def test_failure(self):
+        write(self.dir / "logs/fresh-clone.log", "fatal: no space\n")
+        with self.assertRaisesRegex(common.LabError, "fatal: no space"):
+            self.clone(status=128)
 
 
 class Made(Folder):
