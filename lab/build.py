@@ -94,7 +94,9 @@ def _environment():
             # Kbuild asks for dependencies anyway; preprocessing by itself costs a fifth.
             "CCACHE_DEPEND": "1",
             "KBUILD_BUILD_TIMESTAMP": "Thu Jan  1 00:00:00 UTC 1970",
-            "KBUILD_BUILD_USER": "lab", "KBUILD_BUILD_HOST": "lab", "LC_ALL": "C",
+            "KBUILD_BUILD_USER": "lab", "KBUILD_BUILD_HOST": "lab",
+            # LC_ALL would do, but ccache looks at all of them.
+            "LANG": "C", "LC_ALL": "C", "LC_CTYPE": "C", "LC_MESSAGES": "C",
             # What a developer's shell may hold must not change what is built.
             "CROSS_COMPILE": "", "LLVM": "", "KBUILD_OUTPUT": "", "MAKEFLAGS": ""}
 
@@ -107,8 +109,10 @@ def _make(config, src, out, *targets, settings=()):
         compiler += [f"CC={config.compiler}"]
     # BASEDIR makes paths relative, which Kbuild's own map of __FILE__ does not know.
     compiler += [f"KCFLAGS=-fmacro-prefix-map={os.path.relpath(src, out)}/="]
-    # An empty but given LOCALVERSION= also drops the '+' of an untagged tree.
-    return ["make", "-C", src, f"O={out}", f"ARCH={config.arch}", "LOCALVERSION=",
+    # An empty but given LOCALVERSION= also drops the '+' of an untagged tree. The version of a
+    # rustc, which nothing here is built with, would be part of the configuration, and so of every
+    # file: what was compiled on a machine with one would be compiled again on one without.
+    return ["make", "-C", src, f"O={out}", f"ARCH={config.arch}", "LOCALVERSION=", "RUSTC=none",
             f"-j{JOBS}", *compiler, *settings, *targets]
 
 

@@ -12,7 +12,7 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from lab import build, cases, suite, tap
+from lab import build, cases, kconfig, suite, tap
 from lab.cases import unit, witness
 from lab.common import ROOT, LabError
 
@@ -287,6 +287,16 @@ class Builds(unittest.TestCase):
             for thread in threads:
                 thread.join()
         self.assertEqual(errors, [])
+
+
+    def test_machine_has_no_say_in_what_is_compiled(self):
+        """Otherwise no machine finds in the compiler cache what another one has put there."""
+        words = build._make(kconfig.find("x86"), Path("/s"), Path("/o"))	# pylint: disable=W0212
+        self.assertIn("RUSTC=none", words)
+        # ccache looks at each of these, although LC_ALL overrides the others.
+        env = build._environment()		# pylint: disable=protected-access
+        for name in ("LANG", "LC_ALL", "LC_CTYPE", "LC_MESSAGES"):
+            self.assertEqual(env[name], "C")
 
 
 class Unit(unittest.TestCase):
