@@ -24,7 +24,7 @@ static void mapping_leads_to_its_page(struct kunit *test)
 	*((u64 *)mermap_addr(alloc) + 1) = 4711;
 	KUNIT_EXPECT_EQ(test, READ_ONCE(words[1]), 4711);
 	mermap_put(alloc);
-	KUNIT_EXPECT_TRUE(test, nothing_mapped(this_area()));
+	KUNIT_EXPECT_TRUE(test, nothing_mapped(current->mm));
 }
 
 static void read_only_mapping_cannot_be_written(struct kunit *test)
@@ -78,7 +78,7 @@ static void every_page_of_a_run_is_mapped(struct kunit *test)
 						      page + nr));
 		KUNIT_EXPECT_EQ(test, entries(this_area()), sizes[i]);
 		mermap_put(alloc);
-		KUNIT_EXPECT_TRUE(test, nothing_mapped(this_area()));
+		KUNIT_EXPECT_TRUE(test, nothing_mapped(current->mm));
 	}
 }
 
@@ -124,7 +124,7 @@ static void guards_put_at_the_end_of_their_scope(struct kunit *test)
 		KUNIT_ASSERT_NOT_NULL(test, map);
 		KUNIT_EXPECT_TRUE(test, shows(mermap_addr(map), page));
 	}
-	KUNIT_EXPECT_TRUE(test, nothing_mapped(this_area()));
+	KUNIT_EXPECT_TRUE(test, nothing_mapped(current->mm));
 	{
 		CLASS(mermap, map)(page, 0, MERMAP_RO);
 
@@ -143,7 +143,7 @@ static void guards_put_at_the_end_of_their_scope(struct kunit *test)
 
 		KUNIT_EXPECT_NOT_NULL(test, map);
 	}
-	KUNIT_EXPECT_TRUE(test, nothing_mapped(this_area()));
+	KUNIT_EXPECT_TRUE(test, nothing_mapped(current->mm));
 	KUNIT_EXPECT_EQ(test, preempt_count(), count);
 	KUNIT_EXPECT_EQ(test, current->migration_disabled, 0);
 }
@@ -153,40 +153,42 @@ static void guards_put_at_the_end_of_their_scope(struct kunit *test)
 static void area_can_be_filled_from_edge_to_edge(struct kunit *test)
 {
 	struct page *page = new_pages(test, AREA_ORDER);
-	struct mermap_area *area = this_area();
+	struct mermap_area *area;
 	struct mermap_alloc *alloc;
 
 	alloc = mermap_get(page, MERMAP_MAX_PAGES * PAGE_SIZE, MERMAP_RO);
 	KUNIT_ASSERT_NOT_NULL(test, alloc);
+	area = this_area();
 	KUNIT_EXPECT_PTR_EQ(test, mermap_addr(alloc), at(area, MERMAP_FIRST));
 	KUNIT_EXPECT_TRUE(test, shows(at(area, MERMAP_LIMIT - 1), page + MERMAP_MAX_PAGES - 1));
 	KUNIT_EXPECT_TRUE(test, pte_none(ptep_get(area->ptes + MERMAP_RESERVE)));
 	mermap_put(alloc);
 	KUNIT_EXPECT_NULL(test, mermap_get(page, MERMAP_MAX_PAGES * PAGE_SIZE + 1, MERMAP_RO));
-	KUNIT_EXPECT_TRUE(test, nothing_mapped(area));
+	KUNIT_EXPECT_TRUE(test, nothing_mapped(current->mm));
 }
 
 static void addresses_stay_in_the_area_of_the_cpu(struct kunit *test)
 {
 	struct page *page = new_pages(test, AREA_ORDER);
-	struct mermap_area *area = this_area();
 	unsigned int i, nr;
 
-	KUNIT_EXPECT_GE(test, area->base, MERMAP_BASE_ADDR + area->cpu * MERMAP_AREA_SIZE);
-	KUNIT_EXPECT_LE(test, area->base + MERMAP_AREA_SIZE, MERMAP_END_ADDR);
 	for (i = 0; i < 5 * MERMAP_AREA_PAGES; i++) {
+		struct mermap_area *area;
 		struct mermap_alloc *alloc;
 
 		nr = 1 + i * 7 % MERMAP_MAX_PAGES;
 		alloc = mermap_get(page, nr * PAGE_SIZE, MERMAP_RO);
 		KUNIT_ASSERT_NOT_NULL(test, alloc);
+		area = this_area();
+		KUNIT_ASSERT_GE(test, area->base, MERMAP_BASE_ADDR + area->cpu * MERMAP_AREA_SIZE);
+		KUNIT_ASSERT_LE(test, area->base + MERMAP_AREA_SIZE, MERMAP_END_ADDR);
 		KUNIT_ASSERT_GE(test, (unsigned long)mermap_addr(alloc),
 				(unsigned long)at(area, MERMAP_FIRST));
 		KUNIT_ASSERT_LE(test, (unsigned long)mermap_addr(alloc) + nr * PAGE_SIZE,
 				(unsigned long)at(area, MERMAP_LIMIT));
 		mermap_put(alloc);
 	}
-	KUNIT_EXPECT_TRUE(test, nothing_mapped(area));
+	KUNIT_EXPECT_TRUE(test, nothing_mapped(current->mm));
 }
 
 /* Four CPUs share a page of entries. */
@@ -240,7 +242,7 @@ static void nested_mappings_are_apart(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, shows(mermap_addr(a), one));
 	mermap_put(a);
 	mermap_put(c);
-	KUNIT_EXPECT_TRUE(test, nothing_mapped(this_area()));
+	KUNIT_EXPECT_TRUE(test, nothing_mapped(current->mm));
 	KUNIT_EXPECT_EQ(test, current->migration_disabled, 0);
 }
 
@@ -285,6 +287,7 @@ static void area_is_used_again_after_one_flush(struct kunit *test)
 	unsigned int i, gets = 1000;
 	int first, last = -1, back = 0;
 
+	stay_on_cpu(test);
 	start_afresh(test, pages);
 	preempt_disable();
 	rewinds = counted(MERMAP_REWIND);
@@ -320,6 +323,7 @@ static void rewound_area_shows_new_pages(struct kunit *test)
 	void *addr;
 	int first;
 
+	stay_on_cpu(test);
 	start_afresh(test, block);
 	local_irq_save(flags);
 	alloc = mermap_get(old, PAGE_SIZE, MERMAP_RO);
@@ -345,6 +349,7 @@ static void live_mapping_survives_rewinds(struct kunit *test)
 	struct mermap_alloc *alloc;
 	unsigned long rewinds;
 
+	stay_on_cpu(test);
 	/* In the middle: neither the first nor the last that fits. */
 	start_afresh(test, block);
 	touch(page);
@@ -361,7 +366,7 @@ static void live_mapping_survives_rewinds(struct kunit *test)
 	}
 	KUNIT_EXPECT_GE(test, counted(MERMAP_REWIND) - rewinds, 2);
 	mermap_put(alloc);
-	KUNIT_EXPECT_TRUE(test, nothing_mapped(this_area()));
+	KUNIT_EXPECT_TRUE(test, nothing_mapped(current->mm));
 }
 
 static bool reserve_shows(struct page *page)
@@ -383,9 +388,11 @@ static void without_slots_only_the_reserve_is_left(struct kunit *test)
 {
 	struct page *page = new_pages(test, 0), *other = new_pages(test, 0);
 	struct mermap_alloc *allocs[MERMAP_SLOTS];
-	unsigned long fails = counted(MERMAP_FAIL);
+	unsigned long fails;
 	unsigned int i;
 
+	stay_on_cpu(test);
+	fails = counted(MERMAP_FAIL);
 	for (i = 0; i < MERMAP_SLOTS; i++) {
 		allocs[i] = mermap_get(page, PAGE_SIZE, MERMAP_RO);
 		KUNIT_ASSERT_NOT_NULL(test, allocs[i]);
@@ -404,11 +411,13 @@ static void without_slots_only_the_reserve_is_left(struct kunit *test)
 static void without_room_only_the_reserve_is_left(struct kunit *test)
 {
 	struct page *block = new_pages(test, AREA_ORDER), *page = new_pages(test, 0);
-	struct mermap_area *area = this_area();
+	struct mermap_area *area;
 	struct mermap_alloc *alloc;
 	unsigned long rewinds;
 	unsigned short next;
 
+	stay_on_cpu(test);
+	area = this_area();
 	alloc = mermap_get(block, MERMAP_MAX_PAGES * PAGE_SIZE, MERMAP_RO);
 	KUNIT_ASSERT_NOT_NULL(test, alloc);
 	rewinds = counted(MERMAP_REWIND);
@@ -445,6 +454,7 @@ static void reserve_survives_a_rewind(struct kunit *test)
 	bool good = true;
 	unsigned int i;
 
+	hold_cpus(test);
 	preempt_disable();
 	rewinds = counted(MERMAP_REWIND);
 	alloc = mermap_get_reserved(page, MERMAP_RO);
@@ -460,7 +470,7 @@ static void reserve_survives_a_rewind(struct kunit *test)
 	KUNIT_EXPECT_NOT_NULL(test, alloc);
 	KUNIT_EXPECT_TRUE(test, good);
 	KUNIT_EXPECT_GE(test, rewinds, 2);
-	KUNIT_EXPECT_TRUE(test, nothing_mapped(this_area()));
+	KUNIT_EXPECT_TRUE(test, nothing_mapped(current->mm));
 }
 
 /* --- who gets nothing ------------------------------------------------------------------ */
@@ -500,9 +510,12 @@ static void interrupt_gets_nothing(struct kunit *test)
 		.work = IRQ_WORK_INIT_HARD(interrupt_tries), .page = new_pages(test, 0),
 	};
 
+	/* Here, and while this task runs. */
+	preempt_disable();
 	irq_work_queue(&irq.work);
 	while (irq_work_is_busy(&irq.work))
 		cpu_relax();
+	preempt_enable();
 	KUNIT_EXPECT_TRUE(test, irq.came);
 	KUNIT_EXPECT_PTR_EQ(test, irq.mm, t->mm);
 	KUNIT_EXPECT_NULL(test, irq.alloc);
@@ -522,7 +535,7 @@ static void temporary_mm_gets_nothing(struct kunit *test)
 	unuse_temporary_mm(prev);
 	preempt_enable();
 	KUNIT_EXPECT_NULL(test, alloc);
-	KUNIT_EXPECT_TRUE(test, nothing_mapped(this_area()));
+	KUNIT_EXPECT_TRUE(test, nothing_mapped(current->mm));
 	KUNIT_EXPECT_GE(test, touch(page), 0);
 	mmput(temp);
 }
@@ -559,7 +572,7 @@ static void reserve_is_refused_without_right(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, in_temporary_mm);
 	KUNIT_EXPECT_NOT_NULL(test, first);
 	KUNIT_EXPECT_NULL(test, second);
-	KUNIT_EXPECT_TRUE(test, nothing_mapped(this_area()));
+	KUNIT_EXPECT_TRUE(test, nothing_mapped(current->mm));
 	mmput(temp);
 }
 
@@ -576,6 +589,7 @@ static void sync_is_skipped_when_nothing_was_put(struct kunit *test)
 	struct page *page = new_pages(test, 0);
 	unsigned long syncs;
 
+	hold_cpus(test);
 	mermap_sync();
 	syncs = counted(MERMAP_SYNC);
 	mermap_sync();

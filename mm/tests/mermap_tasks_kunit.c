@@ -57,6 +57,7 @@ static void tasks_on_one_cpu_interleave(struct kunit *test)
 	struct mermap_alloc *alloc;
 	struct helper *other;
 
+	stay_on_cpu(test);
 	alloc = mermap_get(mine, PAGE_SIZE, MERMAP_RO);
 	KUNIT_ASSERT_NOT_NULL(test, alloc);
 	other = start_holder(test, t->mm, t->cpu, theirs);
@@ -71,7 +72,7 @@ static void tasks_on_one_cpu_interleave(struct kunit *test)
 	end_helper(test, other);
 	KUNIT_EXPECT_TRUE(test, shows(mermap_addr(alloc), mine));
 	mermap_put(alloc);
-	KUNIT_EXPECT_TRUE(test, nothing_mapped(this_area()));
+	KUNIT_EXPECT_TRUE(test, nothing_mapped(t->mm));
 }
 
 /* The CPU runs with another mm while the mapping sleeps. */
@@ -85,6 +86,7 @@ static void mapping_survives_another_mm(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, mm);
 	KUNIT_ASSERT_EQ(test, mermap_mm_prepare(mm), 0);
+	stay_on_cpu(test);
 	alloc = mermap_get(mine, PAGE_SIZE, MERMAP_RO);
 	KUNIT_ASSERT_NOT_NULL(test, alloc);
 	other = start_holder(test, mm, t->cpu, theirs);
@@ -102,7 +104,7 @@ static void one_page_goes_through_two_cpus_and_two_mms(struct kunit *test)
 	struct page *page = new_pages(test, 0);
 	struct helper *same_mm, *other_mm;
 	struct mermap_alloc *alloc;
-	int cpu = hold_other_cpu(test);
+	int cpu = stay_beside_other_cpu(test);
 	struct mm_struct *mm = mm_alloc();
 
 	KUNIT_ASSERT_NOT_NULL(test, mm);
@@ -118,9 +120,8 @@ static void one_page_goes_through_two_cpus_and_two_mms(struct kunit *test)
 	mermap_put(alloc);
 	KUNIT_EXPECT_TRUE(test, shows(page_address(page), page));
 	end_helper(test, other_mm);
-	KUNIT_EXPECT_TRUE(test, nothing_mapped(area_of(t->mm, cpu)));
-	KUNIT_EXPECT_TRUE(test, nothing_mapped(area_of(mm, cpu)));
-	let_go_of_cpu();
+	KUNIT_EXPECT_TRUE(test, nothing_mapped(t->mm));
+	KUNIT_EXPECT_TRUE(test, nothing_mapped(mm));
 	mmput(mm);
 }
 
@@ -128,14 +129,13 @@ static void mapping_can_be_put_without_the_mm(struct kunit *test)
 {
 	struct mermap_test *t = test->priv;
 	struct page *page = new_pages(test, 0);
-	struct mermap_area *area = this_area();
 	struct mermap_alloc *alloc;
 
 	alloc = mermap_get(page, PAGE_SIZE, MERMAP_RO);
 	KUNIT_ASSERT_NOT_NULL(test, alloc);
 	kthread_unuse_mm(t->mm);
 	mermap_put(alloc);
-	KUNIT_EXPECT_TRUE(test, nothing_mapped(area));
+	KUNIT_EXPECT_TRUE(test, nothing_mapped(t->mm));
 	KUNIT_EXPECT_EQ(test, current->migration_disabled, 0);
 	kthread_use_mm(t->mm);
 }
@@ -184,7 +184,7 @@ static void no_translation_survives_a_sync(struct kunit *test)
 {
 	struct mermap_test *t = test->priv;
 	struct page *page = new_pages(test, 0);
-	int cpu = hold_other_cpu(test);
+	int cpu = stay_beside_other_cpu(test);
 	unsigned long end = jiffies + PATIENCE;
 	struct mm_struct *mm = mm_alloc();
 	struct mermap_alloc *alloc;
@@ -218,7 +218,6 @@ static void no_translation_survives_a_sync(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, thread->good);
 	KUNIT_EXPECT_NE(test, thread->err, 0);
 	KUNIT_EXPECT_NE(test, thread->word, secret);
-	let_go_of_cpu();
 	mmput(mm);
 }
 
@@ -237,21 +236,22 @@ static void sync_knows_of_a_cpu_that_went_offline(struct kunit *test)
 	unsigned long syncs;
 	int cpu;
 
+	hold_two_cpus(test);
 	/* The first CPU stays. */
-	KUNIT_ASSERT_EQ(test, set_cpus_allowed_ptr(current, cpumask_of(0)), 0);
-	t->cpu = 0;
-	cpu = hold_other_cpu(test);
+	cpu = cpumask_any_but(cpu_online_mask, 0);
 	mermap_sync();
 	helper = new_helper(test, t->mm, cpu, get_and_put, new_pages(test, 0));
 	run_helper(test, helper);
-	let_go_of_cpu();
 	KUNIT_EXPECT_TRUE(test, helper->good);
-	if (remove_cpu(cpu))
+	let_go_of_cpus(test);
+	/* Not an error if somebody else was quicker: then it has gone, too. */
+	if (remove_cpu(cpu) < 0)
 		kunit_skip(test, "needs a CPU that can go offline");
+	hold_cpus(test);
 	syncs = counted(MERMAP_SYNC);
 	mermap_sync();
 	KUNIT_EXPECT_EQ(test, counted(MERMAP_SYNC), syncs + 1);
-	/* Somebody else may have been quicker. */
+	let_go_of_cpus(test);
 	add_cpu(cpu);
 }
 
@@ -269,7 +269,6 @@ static void slow_flush_all(void)
 /* The second finds nothing that was put, because the first has taken it. */
 static void sync_waits_for_one_at_work(struct kunit *test)
 {
-	struct mermap_test *t = test->priv;
 	struct page *page = new_pages(test, 0);
 	struct mermap_alloc *alloc;
 	struct helper *first;
@@ -280,7 +279,7 @@ static void sync_waits_for_one_at_work(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, alloc);
 	mermap_put(alloc);
 	kunit_activate_static_stub(test, mermap_flush_all, slow_flush_all);
-	first = new_helper(test, NULL, t->cpu, sync_alone, NULL);
+	first = new_helper(test, NULL, ANY_CPU, sync_alone, NULL);
 	start(first);
 	await(test, &flush_begun);
 	mermap_sync();
@@ -306,6 +305,7 @@ static void what_is_put_during_a_sync_waits_for_the_next(struct kunit *test)
 	struct mermap_alloc *alloc;
 	unsigned long syncs;
 
+	hold_cpus(test);
 	put_meanwhile = page;
 	alloc = mermap_get(page, PAGE_SIZE, MERMAP_RO);
 	KUNIT_ASSERT_NOT_NULL(test, alloc);
@@ -391,8 +391,11 @@ static void forked_child_starts_empty(struct kunit *test)
 	struct page *page = new_pages(test, 0);
 	struct child child = { .test = test, .page = new_pages(test, 0) };
 	struct mermap *mermap = t->mm->mermap;
-	struct helper *holder = start_holder(test, t->mm, t->cpu, page);
+	struct helper *holder;
 
+	/* The child stays on this CPU, too. */
+	stay_on_cpu(test);
+	holder = start_holder(test, t->mm, t->cpu, page);
 	child.addr = holder->addr;
 	run_child(test, &child);
 	KUNIT_EXPECT_FALSE(test, child.prepared);
@@ -421,7 +424,6 @@ static void page_tables_go_with_the_mm(struct kunit *test)
 	struct mm_struct *mm = mm_alloc();
 	struct helper *holder;
 	unsigned long before, after;
-	struct mermap_test *t = test->priv;
 
 	KUNIT_ASSERT_NOT_NULL(test, mm);
 	mmgrab(mm);
@@ -434,7 +436,7 @@ static void page_tables_go_with_the_mm(struct kunit *test)
 	/* It is all there: to prepare again takes nothing. */
 	KUNIT_EXPECT_EQ(test, mermap_mm_prepare(mm), 0);
 	KUNIT_EXPECT_EQ(test, mm_pgtables_bytes(mm), after);
-	holder = start_holder(test, mm, t->cpu, new_pages(test, 0));
+	holder = start_holder(test, mm, ANY_CPU, new_pages(test, 0));
 	end_helper(test, holder);
 	KUNIT_EXPECT_EQ(test, mm_pgtables_bytes(mm), after);
 	mmput(mm);
@@ -445,6 +447,7 @@ static void page_tables_go_with_the_mm(struct kunit *test)
 
 #define MANY	32
 
+/* With CPUs held, for the reason that counted() gives. */
 static long page_tables(void)
 {
 	long sum = global_node_page_state(NR_PAGETABLE);
@@ -467,6 +470,7 @@ static void page_tables_are_counted_out(struct kunit *test)
 	unsigned int i;
 
 	KUNIT_ASSERT_NOT_NULL(test, mms);
+	hold_cpus(test);
 	/* They are freed after a grace period; others may be on the way. */
 	rcu_barrier();
 	before = page_tables();
@@ -487,46 +491,52 @@ static void page_tables_are_counted_out(struct kunit *test)
 	KUNIT_EXPECT_LE(test, after, before + MANY / 2);
 }
 
-/* An mm, and whether the CPU that is asked still runs on its page tables. */
-struct lazy {
-	struct mm_struct *mm;
-	bool there;
-};
-
-static void ask_lazy(void *data)
+/* Map a page, leave the mm, and run on with its page tables, as a CPU that idles may. */
+static void be_lazy(struct helper *lazy)
 {
-	struct lazy *lazy = data;
+	struct mm_struct *mm = lazy->addr;
+	unsigned long end = jiffies + PATIENCE;
+	bool there;
 
-	lazy->there = !current->mm && current->active_mm == lazy->mm;
+	do {
+		kthread_use_mm(mm);
+		get_and_put(lazy);
+		kthread_unuse_mm(mm);
+		guard(preempt)();
+		/* Somebody else may have come in between. */
+		there = current->active_mm == mm;
+		if (there)
+			complete(&lazy->there);
+		/* One step, taken when the mm is gone. */
+		while (there && !smp_load_acquire(&lazy->step) && time_before(jiffies, end))
+			cpu_relax();
+	} while (!there && time_before(jiffies, end));
 }
 
-/* Nothing runs there, and its page tables are still those of the mm that exits. */
+/* Nothing runs in it there, and the page tables are still those of the mm that exits. */
 static void mm_may_exit_where_another_cpu_is_lazy(struct kunit *test)
 {
+	int cpu = stay_beside_other_cpu(test);
 	struct mm_struct *mm = mm_alloc(), *next = mm_alloc();
-	struct lazy lazy = { .mm = mm };
-	struct helper *helper;
-	int cpu, i;
+	struct helper *lazy, *user;
 
 	KUNIT_ASSERT_TRUE(test, mm && next);
 	KUNIT_ASSERT_EQ(test, mermap_mm_prepare(mm) ?: mermap_mm_prepare(next), 0);
 	mmgrab(mm);
-	cpu = hold_other_cpu(test);
-	/* Some process may come in between. */
-	for (i = 0; i < 10 && !lazy.there; i++) {
-		helper = new_helper(test, mm, cpu, get_and_put, new_pages(test, 0));
-		run_helper(test, helper);
-		KUNIT_EXPECT_TRUE(test, helper->good);
-		smp_call_function_single(cpu, ask_lazy, &lazy, true);
-	}
-	KUNIT_EXPECT_TRUE(test, lazy.there);
+	lazy = new_helper(test, NULL, cpu, be_lazy, new_pages(test, 0));
+	lazy->addr = mm;
+	start(lazy);
+	await(test, &lazy->there);
+	KUNIT_EXPECT_TRUE(test, lazy->good);
 	mmput(mm);
 	KUNIT_EXPECT_EQ(test, mm_pgtables_bytes(mm), 0);
+	/* See be_lazy(). */
+	smp_store_release(&lazy->step, 1);
+	await(test, &lazy->done);
 	rcu_barrier();
-	helper = new_helper(test, next, cpu, get_and_put, new_pages(test, 0));
-	run_helper(test, helper);
-	KUNIT_EXPECT_TRUE(test, helper->good);
-	let_go_of_cpu();
+	user = new_helper(test, next, cpu, get_and_put, new_pages(test, 0));
+	run_helper(test, user);
+	KUNIT_EXPECT_TRUE(test, user->good);
 	mmput(next);
 	mmdrop(mm);
 }
@@ -568,9 +578,9 @@ static void prepare(struct helper *helper)
 	helper->word = (unsigned long)mm->mermap;
 }
 
-static struct helper *start_prepare(struct kunit *test, struct mm_struct *mm, int cpu)
+static struct helper *start_prepare(struct kunit *test, struct mm_struct *mm)
 {
-	struct helper *helper = new_helper(test, NULL, cpu, prepare, NULL);
+	struct helper *helper = new_helper(test, NULL, ANY_CPU, prepare, NULL);
 
 	helper->addr = mm;
 	start(helper);
@@ -599,7 +609,6 @@ static void get_until_prepared(struct helper *helper)
 
 static void race_to_prepare(struct kunit *test, unsigned int fail)
 {
-	struct mermap_test *t = test->priv;
 	struct page *page = new_pages(test, 0);
 	struct helper *a, *b, *user;
 	struct mm_struct *mm = mm_alloc();
@@ -609,10 +618,10 @@ static void race_to_prepare(struct kunit *test, unsigned int fail)
 	atomic_set(&tables_that_fail, fail);
 	kunit_activate_static_stub(test, mermap_table, slow_table);
 	mmget(mm);
-	user = new_helper(test, mm, t->cpu, get_until_prepared, page);
+	user = new_helper(test, mm, ANY_CPU, get_until_prepared, page);
 	start(user);
-	a = start_prepare(test, mm, t->cpu);
-	b = start_prepare(test, mm, t->cpu);
+	a = start_prepare(test, mm);
+	b = start_prepare(test, mm);
 	await(test, &a->done);
 	await(test, &b->done);
 	kunit_deactivate_static_stub(test, mermap_table);
