@@ -182,6 +182,32 @@ static inline bool dual_bitmap_bit_fault(const struct dual_bitmap *map, unsigned
 	return dual_bitmap_fail(*map, BIT_WORD(bit), mask, set ? 0 : mask, &secondary, fault);
 }
 
+/**
+ * dual_bitmap_turn_bit - change one bit if it is in the other state, or leave it alone
+ * @map: the arrays
+ * @bit: the bit
+ * @set: to which state
+ *
+ * For who does not own the object, so that others may be changing its bit at the
+ * same moment.  A change to the other state that has come only as far as the primary
+ * is noticed at the secondary; the primary is then made again what that change has
+ * written.
+ *
+ * Context: Any.
+ * Return: true if the bit was in the other state and has been changed.
+ */
+static __always_inline bool dual_bitmap_turn_bit(const struct dual_bitmap *map,
+						 unsigned long bit, bool set)
+{
+	enum dual_bitmap_step step = dual_bitmap_change_bit(map, bit, set);
+
+	if (step == DUAL_BITMAP_AT_SECONDARY && set)
+		test_and_clear_bit(bit, map->primary);
+	else if (step == DUAL_BITMAP_AT_SECONDARY)
+		test_and_set_bit(bit, map->primary);
+	return step == DUAL_BITMAP_DONE;
+}
+
 /*
  * Exchange a run of @width bits, a constant, as a unit; return which of its old
  * bits were not the opposite of @ones.  Only forms that return the old value, here

@@ -33,12 +33,20 @@ void __init page_consistency_init(void);
 void __page_consistency_alloc(struct page *page, unsigned int order);
 bool __page_consistency_free(struct page *page, unsigned int order);
 void __page_consistency_unfree(struct page *page, unsigned int order);
+bool __page_consistency_put(struct page *page, unsigned int order);
 void __page_consistency_leave(struct page *page, struct zone *zone, unsigned int order,
 			      int migratetype);
 void __page_consistency_join(struct zone *zone, unsigned int order, int migratetype, bool tail);
 void __page_consistency_leave_pcp(struct page *page, struct list_head *list, unsigned int order);
 void __page_consistency_join_pcp(struct list_head *list);
 void __page_consistency_memory_failure(unsigned long pfn, bool soft);
+void __page_consistency_poisoned(struct page *page);
+void __page_consistency_unpoisoned(struct page *page);
+void __page_consistency_disown(struct page *page);
+void __page_consistency_keep_out(struct page *page);
+bool __page_consistency_kept_out(struct page *page);
+bool __page_consistency_put_back(struct page *page);
+void page_consistency_free_apart(struct page *page, unsigned int order);
 
 static inline bool page_consistency_on(void)
 {
@@ -70,7 +78,7 @@ static inline void page_consistency_alloc(struct page *page, unsigned int order)
  *
  * Context: Any, NMI included.
  * Return: false if the block must not go on to a free list.  It is then leaked,
- *	   as a bad page is.
+ *	   as a bad page is; or memory has failed in it, and the rest has been freed.
  */
 static inline bool page_consistency_free(struct page *page, unsigned int order)
 {
@@ -88,6 +96,23 @@ static inline void page_consistency_unfree(struct page *page, unsigned int order
 {
 	if (page_consistency_on())
 		__page_consistency_unfree(page, order);
+}
+
+/**
+ * page_consistency_put - a reference was put, and it was not the last one
+ * @page: the page
+ * @order: that the caller would free it with
+ *
+ * For callers that see what has become of the count.  A page that is put once too often
+ * while it is free is met here; put_page() does not look, and is met when the page is
+ * handed out again.
+ *
+ * Context: Any, NMI included.
+ * Return: false if the count is below zero, and nothing more must be done.
+ */
+static inline bool page_consistency_put(struct page *page, unsigned int order)
+{
+	return !page_consistency_on() || __page_consistency_put(page, order);
 }
 
 /**
@@ -183,34 +208,115 @@ static inline void page_consistency_memory_failure(unsigned long pfn, bool soft)
 		__page_consistency_memory_failure(pfn, soft);
 }
 
+/**
+ * page_consistency_poisoned - a page has just been marked PageHWPoison
+ * @page: the page; in use, free, or neither yet
+ *
+ * If it is in use it becomes nobody's: recorded inside, so that the free of the block
+ * around it, of whatever order, does not find what it expects.  To be called before
+ * anything else is done about the page.
+ *
+ * Context: Process context, may sleep.
+ */
+static inline void page_consistency_poisoned(struct page *page)
+{
+	if (page_consistency_on())
+		__page_consistency_poisoned(page);
+}
+
+/**
+ * page_consistency_unpoisoned - PageHWPoison is about to be cleared
+ * @page: the page; if it is in use, it is its owner's again
+ *
+ * Context: Process context, may sleep.
+ */
+static inline void page_consistency_unpoisoned(struct page *page)
+{
+	if (page_consistency_on())
+		__page_consistency_unpoisoned(page);
+}
+
+/**
+ * page_consistency_disown - a page in use was marked PageHWPoison
+ * @page: the page; the caller owns it, so that nobody frees it meanwhile
+ *
+ * Context: Any.
+ */
+static inline void page_consistency_disown(struct page *page)
+{
+	if (page_consistency_on())
+		__page_consistency_disown(page);
+}
+
+/**
+ * page_consistency_keep_out - a page that is PageHWPoison is kept out of the allocator
+ * @page: the page; it was freed alone, or can only be freed alone
+ *
+ * Context: Any, NMI included.
+ */
+static inline void page_consistency_keep_out(struct page *page)
+{
+	if (page_consistency_on())
+		__page_consistency_keep_out(page);
+}
+
+/**
+ * page_consistency_kept_out - was a page kept out when the block around it was freed?
+ * @page: the page
+ *
+ * If so it has not come to a free list that take_page_off_buddy() could take it off,
+ * and is left as if it had been.
+ *
+ * Context: Process context.
+ * Return: true if it was.
+ */
+static inline bool page_consistency_kept_out(struct page *page)
+{
+	return page_consistency_on() && __page_consistency_kept_out(page);
+}
+
+/**
+ * page_consistency_put_back - a page that was taken off a free list is about to be put back
+ * @page: the page; still PageHWPoison, which is no excuse here
+ *
+ * Context: zone->lock held.
+ * Return: false if it must not be; it has been reported and is leaked.
+ */
+static inline bool page_consistency_put_back(struct page *page)
+{
+	return !page_consistency_on() || __page_consistency_put_back(page);
+}
+
 #else /* !CONFIG_PAGE_CONSISTENCY */
 
 #define page_consistency_inline inline
 #define page_consistency_noinline(...) __VA_ARGS__
 
-static inline void page_consistency_init(void) { }
-static inline void page_consistency_alloc(struct page *page, unsigned int order) { }
-static inline bool page_consistency_free(struct page *page, unsigned int order)
+/*
+ * Macros, because the code around them must not change: even of a function that is inlined
+ * away GCC remembers that there was a call, and orders what is behind it in another way.
+ */
+#define page_consistency_init()				do { } while (0)
+#define page_consistency_alloc(page, order)		do { } while (0)
+#define page_consistency_free(page, order)		true
+#define page_consistency_unfree(page, order)		do { } while (0)
+#define page_consistency_leave(page, zone, order, type)	do { } while (0)
+#define page_consistency_join(zone, order, type, tail)	do { } while (0)
+#define page_consistency_leave_pcp(page, list, order)	do { } while (0)
+#define page_consistency_join_pcp(list)			do { } while (0)
+#define page_consistency_nolock_held()			false
+#define page_consistency_memory_failure(pfn, soft)	do { } while (0)
+#define page_consistency_poisoned(page)			do { } while (0)
+#define page_consistency_unpoisoned(page)		do { } while (0)
+#define page_consistency_disown(page)			do { } while (0)
+#define page_consistency_keep_out(page)			do { } while (0)
+#define page_consistency_kept_out(page)			false
+#define page_consistency_put_back(page)			true
+
+static inline bool page_consistency_put(struct page *page, unsigned int order)
 {
 	return true;
 }
-
-static inline void page_consistency_unfree(struct page *page, unsigned int order) { }
-static inline void page_consistency_leave(struct page *page, struct zone *zone,
-					  unsigned int order, int migratetype) { }
-static inline void page_consistency_join(struct zone *zone, unsigned int order,
-					 int migratetype, bool tail) { }
-
-static inline void page_consistency_leave_pcp(struct page *page, struct list_head *list,
-					      unsigned int order) { }
-static inline void page_consistency_join_pcp(struct list_head *list) { }
-
-static inline bool page_consistency_nolock_held(void)
-{
-	return false;
-}
-
-static inline void page_consistency_memory_failure(unsigned long pfn, bool soft) { }
 
 #endif /* CONFIG_PAGE_CONSISTENCY */
 #endif /* _LINUX_PAGE_CONSISTENCY_H */

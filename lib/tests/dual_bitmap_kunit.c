@@ -481,6 +481,28 @@ static void init_keeps_to_the_arrays(struct kunit *test)
 	}
 }
 
+/* A bad pair is damage, or a change that is half done: not for who turns the bit. */
+static void turn_leaves_alone_what_is_not_in_the_other_state(struct kunit *test)
+{
+	struct context *c = test->priv;
+	unsigned long bit;
+	int state, set;
+
+	for (bit = 0; bit < TEST_BITS; bit += 7) {
+		for (state = 0; state < 8; state++) {
+			set = state & 1;
+			put_one(c->now.primary, bit, state & 2);
+			put_one(c->now.secondary, bit, state & 4);
+			c->want = c->now;
+			if (state == (set ? 5 : 2))
+				model_force(&c->want, bit, 1, set);
+			KUNIT_EXPECT_EQ(test, state == (set ? 5 : 2),
+					dual_bitmap_turn_bit(&c->map, bit, set));
+			KUNIT_EXPECT_MEMEQ(test, &c->now, &c->want, sizeof(c->now));
+		}
+	}
+}
+
 static void find_bad_keeps_to_its_range(struct kunit *test)
 {
 	struct context *c = test->priv;
@@ -720,6 +742,7 @@ static struct kunit_case dual_bitmap_cases[] = {
 	KUNIT_CASE_PARAM(failed_first_step_leaves_the_secondary_alone, order_gen_params),
 	KUNIT_CASE_PARAM(force_set_makes_any_run_set, order_gen_params),
 	KUNIT_CASE_PARAM(undo_clear_leaves_only_soundly_clear_bits_clear, order_gen_params),
+	KUNIT_CASE(turn_leaves_alone_what_is_not_in_the_other_state),
 	KUNIT_CASE(init_keeps_to_the_arrays),
 	KUNIT_CASE(find_bad_keeps_to_its_range),
 	KUNIT_CASE(classify_tells_bits_from_words),

@@ -40,8 +40,11 @@
 #include "scrub.h"
 #include "section.h"
 
-/* Blocks, or pages that are on no list, under one hold of zone->lock. */
+/* Blocks, or pages that are on no list, under one hold of zone->lock ... */
 #define PC_AUDIT_STEP	64
+
+/* ... and struct pages: those of all their pages are looked at.  One block may be larger. */
+#define PC_AUDIT_PAGES	1024
 
 /* Entries of one per-CPU list under one hold of its lock. */
 #define PC_AUDIT_ENTRIES 256
@@ -79,14 +82,14 @@ static void pc_bad_block(const struct page *page, const struct zone *zone, unsig
 			 const struct pc_bad_block *bad, struct pc_verified *result)
 {
 	result->mismatches++;
-	pc_report_block(PC_VERIFY, page, zone, order, bad, _RET_IP_);
+	pc_report_block(PC_VERIFY, page, zone, order, bad);
 }
 
 static void pc_bad_head(const struct zone *zone, unsigned int order, const void *link,
 			struct pc_verified *result)
 {
 	result->mismatches++;
-	pc_report_head(PC_VERIFY, zone, order, link, _RET_IP_);
+	pc_report_head(PC_VERIFY, zone, order, link);
 }
 
 /* What a sound link leads to. */
@@ -98,6 +101,18 @@ static void pc_audit_neighbour(const struct list_head *link, const struct zone *
 
 	if (!pc_is_head(link, zone, order) && !pc_prove_state(page, order, &bad))
 		pc_bad_block(page, zone, order, &bad, result);
+}
+
+/* Nobody has a reference to, or maps, any page of a free block. */
+static bool pc_prove_tails(const struct page *page, unsigned int order, struct pc_bad_block *bad)
+{
+	unsigned long wrong = pc_first_used(page, 1, 1UL << order);
+
+	if (wrong == 1UL << order)
+		return true;
+	pc_is_bad(bad, PC_COUNTED, false, NULL);
+	bad->wrong = wrong;
+	return false;
 }
 
 /**
@@ -126,7 +141,8 @@ unsigned long pc_audit_page(struct page *page, const struct zone *zone, struct p
 		pc_bad_block(page, zone, 0, &bad, result);
 		return 1;
 	}
-	if (!pc_prove_state(page, order, &bad) || !pc_prove_links(page, zone, order, &bad)) {
+	if (!pc_prove_state(page, order, &bad) || !pc_prove_links(page, zone, order, &bad) ||
+	    !pc_prove_tails(page, order, &bad)) {
 		pc_bad_block(page, zone, order, &bad, result);
 		return 1;
 	}
@@ -142,19 +158,22 @@ unsigned long pc_audit_page(struct page *page, const struct zone *zone, struct p
 static unsigned long pc_audit_step(struct zone *zone, unsigned long section, unsigned long bit,
 				   struct pc_verified *result)
 {
-	unsigned long pfn, budget = PC_AUDIT_STEP;
+	unsigned long pfn, nr, pages = 0, budget = PC_AUDIT_STEP;
 	struct dual_bitmap map;
 	struct page *page;
 
 	guard(spinlock_irqsave)(&zone->lock);
 	if (!pc_lookup(section, &map))
 		return PC_SECTION_PAGES;
-	while (budget-- && (bit = pc_next_inside(&map, bit)) < PC_SECTION_PAGES) {
+	while (budget-- && pages < PC_AUDIT_PAGES &&
+	       (bit = pc_next_inside(&map, bit)) < PC_SECTION_PAGES) {
 		pfn = (section << PC_SECTION_SHIFT) + bit;
 		page = pfn_to_page(pfn);
 		if (pc_zone_of(page, pfn) != zone)
 			break;
-		bit += pc_audit_page(page, zone, result);
+		nr = pc_audit_page(page, zone, result);
+		bit += nr;
+		pages += nr;
 	}
 	return bit;
 }
@@ -181,7 +200,7 @@ static void pc_audit_stray(unsigned long section, unsigned long bit, struct pc_v
 {
 	struct pc_report report = {
 		.event = PC_VERIFY, .violation = PC_BAD_BLOCK, .section = section,
-		.pfn = (section << PC_SECTION_SHIFT) + bit, .caller = _RET_IP_,
+		.pfn = (section << PC_SECTION_SHIFT) + bit,
 	};
 	unsigned long again = bit;
 
@@ -288,6 +307,10 @@ void pc_audit_pcp(const struct per_cpu_pages *pcp, unsigned int index, const str
 			return;
 		if (!dual_bitmap_is_clear(&map, pc_section_bit(pfn), order, &bad.words)) {
 			pc_is_bad(&bad, PC_LISTED_OUTSIDE, true, NULL);
+			return pc_bad_block(page, zone, order, &bad, result);
+		}
+		if (pc_use(page) != PC_UNUSED) {
+			pc_is_bad(&bad, PC_COUNTED, false, NULL);
 			return pc_bad_block(page, zone, order, &bad, result);
 		}
 		link = next;

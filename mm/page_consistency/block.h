@@ -13,26 +13,29 @@
 
 #include "report.h"
 #include "section.h"
+#include "use.h"
 
 /**
  * struct pc_bad_block - why a block is not what its free list says it is
  * @violation: what the block itself tells; pc_conclude() looks closer
  * @has_words: @words is valid
  * @words: the record
- * @link: the pointer that does not lead back, or NULL
+ * @link: the pointer that does not lead back, for PC_BAD_LINK
+ * @wrong: the page of the block that is not as it must be, counted from the first
  */
 struct pc_bad_block {
 	enum pc_violation violation;
 	bool has_words;
 	struct dual_bitmap_fault words;
 	const void *link;
+	unsigned long wrong;
 };
 
 void pc_conclude(struct pc_report *report, const struct dual_bitmap_fault *fault);
 void pc_report_block(enum pc_event event, const struct page *page, const struct zone *zone,
-		     unsigned int order, const struct pc_bad_block *bad, unsigned long caller);
+		     unsigned int order, const struct pc_bad_block *bad);
 void pc_report_head(enum pc_event event, const struct zone *zone, unsigned int order,
-		    const void *link, unsigned long caller);
+		    const void *link);
 
 static __always_inline bool pc_is_block(const struct page *page, unsigned int order,
 					unsigned long *pfn)
@@ -76,7 +79,17 @@ static __always_inline bool pc_is_bad(struct pc_bad_block *bad, enum pc_violatio
 	bad->violation = violation;
 	bad->has_words = has_words;
 	bad->link = link;
+	bad->wrong = 0;
 	return false;
+}
+
+/* What is wrong with a block that is not what its list says: nothing but its count? */
+static inline enum pc_violation pc_judge_block(const struct page *page, unsigned int order)
+{
+	/* Whoever changes it meanwhile must not. */
+	if (data_race(page->page_type) == (u32)PGTY_buddy << 24 && page_private(page) == order)
+		return PC_COUNTED;
+	return PC_BAD_BLOCK;
 }
 
 /**
@@ -103,9 +116,8 @@ static __always_inline bool pc_prove_state(const struct page *page, unsigned int
 	if (unlikely(!dual_bitmap_is_clear(&map, pc_section_bit(pfn), order, &bad->words)))
 		return pc_is_bad(bad, PC_BAD_BLOCK, true, NULL);
 	/* The whole words, not only the bits that PageBuddy() and buddy_order() look at. */
-	if (unlikely(data_race(page->page_type) != (unsigned int)PGTY_buddy << 24 ||
-		     page_private(page) != order))
-		return pc_is_bad(bad, PC_BAD_BLOCK, false, NULL);
+	if (unlikely(pc_use(page) != PC_USE_BUDDY || page_private(page) != order))
+		return pc_is_bad(bad, pc_judge_block(page, order), false, NULL);
 	return true;
 }
 

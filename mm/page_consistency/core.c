@@ -10,14 +10,18 @@
 
 #define pr_fmt(fmt) "page_consistency: " fmt
 
+#include <linux/atomic.h>
+#include <linux/bitops.h>
+#include <linux/cache.h>
 #include <linux/init.h>
-#include <linux/instruction_pointer.h>
 #include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
 #include <linux/page_consistency.h>
+#include <linux/page_ref.h>
 #include <linux/preempt.h>
 #include <linux/printk.h>
+#include <linux/processor.h>
 #include <linux/string.h>
 
 #include "../internal.h"
@@ -26,14 +30,19 @@
 #include "memmap.h"
 #include "report.h"
 #include "section.h"
+#include "use.h"
 
 /* Orders from a word to a section. */
 #define PC_WORD_ORDERS	(PC_SECTION_SHIFT - DUAL_BITMAP_WORD_ORDER + 1)
 
-DEFINE_STATIC_KEY_FALSE(page_consistency_enabled);
+/* Whoever marks a page as failed is between two steps for nanoseconds, unless interrupted. */
+#define PC_MARK_LOOKS	65536
+
+/* Once the machine runs, nothing can switch the checker off by its key. */
+DEFINE_STATIC_KEY_FALSE_RO(page_consistency_enabled);
 bool page_consistency_hold_nolock;
 
-static bool pc_remote __initdata;
+static bool pc_want_remote __initdata;
 static const char *pc_refused __ro_after_init;
 
 /* What a failed change or test says about the record. */
@@ -57,6 +66,19 @@ static enum pc_violation pc_judge(const struct dual_bitmap_fault *fault, enum pc
 	if (dual_bitmap_bad_bits(primary, secondary) & fault->mask & (primary ^ expected))
 		return PC_BAD_PRIMARY;
 	return PC_BAD_SECONDARY;
+}
+
+/* Of the run that a fault is about, the first page that is not as it must be. */
+static unsigned long pc_wrong_pfn(const struct pc_report *report,
+				  const struct dual_bitmap_fault *fault)
+{
+	unsigned long bad = fault->primary | ~fault->secondary;
+	unsigned long pfn = (report->section << PC_SECTION_SHIFT) + fault->word * BITS_PER_LONG;
+
+	if (report->event == PC_TAKE_BACK)
+		bad = ~fault->primary | fault->secondary;
+	bad &= fault->mask;
+	return bad ? pfn + __ffs(bad) : report->pfn;
 }
 
 /**
@@ -86,6 +108,7 @@ void pc_conclude(struct pc_report *report, const struct dual_bitmap_fault *fault
 			report->violation = pc_judge(fault, report->event);
 			report->fault = *fault;
 			report->has_words = true;
+			report->wrong = pc_wrong_pfn(report, fault) - report->pfn;
 		} else if (report->violation == PC_MISALIGNED &&
 			   IS_ALIGNED(report->pfn, 1UL << report->order)) {
 			/* The way to the record was broken a moment ago. */
@@ -97,14 +120,27 @@ void pc_conclude(struct pc_report *report, const struct dual_bitmap_fault *fault
 
 static noinline void pc_violated(enum pc_event event, enum pc_violation otherwise,
 				 struct page *page, unsigned int order, unsigned long pfn,
-				 const struct dual_bitmap_fault *fault, unsigned long caller)
+				 const struct dual_bitmap_fault *fault)
 {
 	struct pc_report report = {
 		.event = event, .violation = otherwise, .page = page, .pfn = pfn,
-		.order = order, .section = pc_section_nr(pfn), .caller = caller,
+		.order = order, .section = pc_section_nr(pfn),
 	};
 
 	pc_conclude(&report, fault);
+}
+
+/* What a page or block says of itself contradicts what is being done with it. */
+static void pc_misused(enum pc_event event, enum pc_violation violation, struct page *page,
+		       unsigned int order, unsigned long wrong)
+{
+	unsigned long pfn = page_to_pfn(page);
+	struct pc_report report = {
+		.event = event, .violation = violation, .page = page, .pfn = pfn,
+		.order = order, .section = pc_section_nr(pfn), .wrong = wrong,
+	};
+
+	pc_conclude(&report, NULL);
 }
 
 /*
@@ -113,13 +149,13 @@ static noinline void pc_violated(enum pc_event event, enum pc_violation otherwis
  * if it had been legal.
  */
 static noinline void pc_bad_alloc(struct page *page, unsigned int order, unsigned long bad,
-				  const struct dual_bitmap_fault *fault, unsigned long caller)
+				  const struct dual_bitmap_fault *fault)
 {
 	unsigned int chunk = min_t(unsigned int, order, PC_SECTION_SHIFT);
 	unsigned long pfn, end;
 	struct dual_bitmap map __uninitialized;
 
-	pc_violated(PC_HAND_OUT, PC_MISALIGNED, page, order, bad, fault, caller);
+	pc_violated(PC_HAND_OUT, PC_MISALIGNED, page, order, bad, fault);
 	if (!fault)
 		return;
 	end = page_to_pfn(page) + (1UL << order);
@@ -128,15 +164,95 @@ static noinline void pc_bad_alloc(struct page *page, unsigned int order, unsigne
 			dual_bitmap_force_set(&map, pc_section_bit(pfn), chunk);
 }
 
-/* In `report` mode a refused block is outside, but for what was inside before. */
+/*
+ * Somebody has put the page once too often since it was freed, or has taken a reference
+ * of it.  In `report` mode it is handed out as if neither had happened.
+ */
+static noinline void pc_counted_alloc(struct page *page, unsigned int order)
+{
+	pc_misused(PC_HAND_OUT, PC_COUNTED, page, order, 0);
+	set_page_count(page, 0);
+	page->page_type = UINT_MAX;
+}
+
+/*
+ * A word of a block that is freed: is each of its pages outside, or inside because it
+ * has failed and was taken from its owner?  Damage is no excuse.
+ */
+static bool pc_word_has_failed(unsigned long section, const struct dual_bitmap_fault *fault)
+{
+	unsigned long bad = fault->mask & ~(fault->primary & ~fault->secondary);
+	unsigned long pfn = (section << PC_SECTION_SHIFT) + fault->word * BITS_PER_LONG;
+	unsigned int bit;
+
+	for_each_set_bit(bit, &bad, BITS_PER_LONG)
+		if (!PageHWPoison(pfn_to_page(pfn + bit)))
+			return false;
+	return !(dual_bitmap_bad_bits(fault->primary, fault->secondary) & bad);
+}
+
+/* Of a block that nobody else changes but who marks its pages as failed, in two steps. */
+static void pc_read_word(const struct dual_bitmap *map, unsigned long word,
+			 struct dual_bitmap_fault *fault)
+{
+	unsigned int tries = PC_MARK_LOOKS;
+
+	*fault = (struct dual_bitmap_fault) { .word = word, .mask = ~0UL, .reread = true };
+	do {
+		cpu_relax();
+		fault->primary = READ_ONCE(map->primary[word]);
+		fault->secondary = READ_ONCE(map->secondary[word]);
+	} while (dual_bitmap_bad_bits(fault->primary, fault->secondary) && --tries);
+}
+
+/*
+ * Is nothing wrong with the block but that memory has failed in it?  @bad and @fault
+ * are what was found first, and become what is wrong with it if something is.
+ */
+static bool pc_has_only_failed(struct page *page, unsigned int order, unsigned long *bad,
+			       struct dual_bitmap_fault *fault)
+{
+	unsigned long section = pc_section_nr(*bad), end = page_to_pfn(page) + (1UL << order);
+	unsigned long pfn = (section << PC_SECTION_SHIFT) + fault->word * BITS_PER_LONG;
+	struct dual_bitmap map;
+
+	if (!pc_lookup(section, &map))
+		return false;
+	/* A mark that came too early is taken back, see dual_bitmap_turn_bit(). */
+	fault->primary |= READ_ONCE(map.primary[fault->word]) & fault->mask & ~fault->secondary;
+	while (pc_word_has_failed(pc_section_nr(pfn), fault)) {
+		pfn += BITS_PER_LONG;
+		if (pfn >= end)
+			return true;
+		if (IS_ALIGNED(pfn, PC_SECTION_PAGES))
+			*bad = pfn;
+		if (!pc_lookup(pc_section_nr(pfn), &map))
+			return false;
+		pc_read_word(&map, BIT_WORD(pc_section_bit(pfn)), fault);
+	}
+	return false;
+}
+
+/*
+ * A block in which memory has failed is taken apart.  In `report` mode a refused block
+ * is outside, but for what was inside before.
+ */
 static noinline bool pc_bad_free(struct page *page, unsigned int order, unsigned long bad,
-				 const struct dual_bitmap_fault *fault, unsigned long caller)
+				 const struct dual_bitmap_fault *fault)
 {
 	unsigned int chunk = min_t(unsigned int, order, PC_SECTION_SHIFT);
+	struct dual_bitmap_fault wrong __uninitialized;
 	struct dual_bitmap map __uninitialized;
-	unsigned long pfn;
+	unsigned long pfn, where = bad;
+	bool only_failed = false;
 
-	pc_violated(PC_TAKE_BACK, PC_MISALIGNED, page, order, bad, fault, caller);
+	if (fault) {
+		wrong = *fault;
+		only_failed = pc_has_only_failed(page, order, &where, &wrong);
+	}
+	if (!only_failed)
+		pc_violated(PC_TAKE_BACK, PC_MISALIGNED, page, order, where,
+			    fault ? &wrong : NULL);
 	if (!fault)
 		return false;
 	for (pfn = page_to_pfn(page); pfn < bad; pfn += PC_SECTION_PAGES)
@@ -144,27 +260,16 @@ static noinline bool pc_bad_free(struct page *page, unsigned int order, unsigned
 			dual_bitmap_force_set(&map, pc_section_bit(pfn), chunk);
 	if (pc_lookup(pc_section_nr(bad), &map))
 		dual_bitmap_undo_clear(&map, pc_section_bit(bad), chunk, fault);
+	if (only_failed)
+		page_consistency_free_apart(page, order);
 	return false;
 }
 
-static noinline bool pc_reserved_free(struct page *page, unsigned int order, unsigned long pfn,
-				      unsigned long caller)
+/* Any order, section by section, and the record only. */
+static noinline void pc_alloc_sections(struct page *page, unsigned int order)
 {
-	pc_violated(PC_TAKE_BACK, PC_FREED_RESERVED, page, order, pfn, NULL, caller);
-	return false;
-}
-
-/* PageReserved() without its volatile, which costs an instruction. */
-static __always_inline bool pc_is_reserved(const struct page *page)
-{
-	/* Other bits may change, this one does not while the page has an owner. */
-	return data_race(page->flags.f) & BIT(PG_reserved);
-}
-
-static noinline void pc_alloc_sections(struct page *page, unsigned int order, unsigned long pfn,
-				       unsigned long caller)
-{
-	unsigned long end = pfn + (1UL << order);
+	unsigned int chunk = min_t(unsigned int, order, PC_SECTION_SHIFT);
+	unsigned long pfn = page_to_pfn(page), end = pfn + (1UL << order);
 	struct dual_bitmap_fault fault;
 	struct dual_bitmap map;
 	bool found, sound;
@@ -172,59 +277,63 @@ static noinline void pc_alloc_sections(struct page *page, unsigned int order, un
 	do {
 		scoped_guard(preempt_notrace) {
 			found = pc_lookup(pc_section_nr(pfn), &map);
-			sound = found && dual_bitmap_set(&map, pc_section_bit(pfn),
-							 PC_SECTION_SHIFT, &fault);
+			sound = found && dual_bitmap_set(&map, pc_section_bit(pfn), chunk, &fault);
 		}
 		if (unlikely(!sound))
-			return pc_bad_alloc(page, order, pfn, found ? &fault : NULL, caller);
+			return pc_bad_alloc(page, order, pfn, found ? &fault : NULL);
 		pfn += PC_SECTION_PAGES;
 	} while (pfn < end);
 }
 
-static noinline void pc_bad_alloc_bit(struct page *page, enum dual_bitmap_step step,
-				      unsigned long caller)
+static noinline void pc_bad_alloc_bit(struct page *page, enum dual_bitmap_step step)
 {
 	unsigned long pfn = page_to_pfn(page);
 	struct dual_bitmap_fault fault;
 	struct dual_bitmap map;
 
 	if (step == DUAL_BITMAP_DONE || !pc_lookup(pc_section_nr(pfn), &map))
-		return pc_bad_alloc(page, 0, pfn, NULL, caller);
+		return pc_bad_alloc(page, 0, pfn, NULL);
 	dual_bitmap_bit_fault(&map, pc_section_bit(pfn), true, step, &fault);
-	pc_bad_alloc(page, 0, pfn, &fault, caller);
+	pc_bad_alloc(page, 0, pfn, &fault);
 }
 
 static noinline void pc_bad_alloc_run(struct page *page, unsigned int order,
-				      struct dual_bitmap_stop stop, unsigned long caller)
+				      struct dual_bitmap_stop stop)
 {
 	unsigned long pfn = page_to_pfn(page);
 	struct dual_bitmap_fault fault;
 	struct dual_bitmap map;
 
 	if (!stop.where || !pc_lookup(pc_section_nr(pfn), &map))
-		return pc_bad_alloc(page, order, pfn, NULL, caller);
+		return pc_bad_alloc(page, order, pfn, NULL);
 	dual_bitmap_run_fault(&map, pc_section_bit(pfn), order, true, stop, &fault);
-	pc_bad_alloc(page, order, pfn, &fault, caller);
+	pc_bad_alloc(page, order, pfn, &fault);
 }
 
-/*
- * Less than a word, or more than a section.  This and the next are tail calls, so
- * that _RET_IP_ still is the hook's caller.
- */
+/* Nobody may have to do with a block but who gets it now. */
+static __always_inline void pc_alloc_use(struct page *page, unsigned int order)
+{
+	if (unlikely(pc_use(page) != PC_UNUSED))
+		pc_counted_alloc(page, order);
+}
+
+/* Less than a word, or more than a section. */
 static noinline void pc_alloc_other(struct page *page, unsigned int order,
 				    struct dual_bitmap map)
 {
-	unsigned long pfn = page_to_pfn(page);
-	struct dual_bitmap_stop stop;
+	struct dual_bitmap_stop stop = { };
 
 	if (unlikely(order > PC_SECTION_SHIFT)) {
 		preempt_enable_notrace();
-		return pc_alloc_sections(page, order, pfn, _RET_IP_);
+		pc_alloc_sections(page, order);
+	} else {
+		stop = dual_bitmap_change_less(&map, pc_section_bit(page_to_pfn(page)), order,
+					       true);
+		preempt_enable_notrace();
 	}
-	stop = dual_bitmap_change_less(&map, pc_section_bit(pfn), order, true);
-	preempt_enable_notrace();
 	if (unlikely(stop.where))
-		return pc_bad_alloc_run(page, order, stop, _RET_IP_);
+		return pc_bad_alloc_run(page, order, stop);
+	pc_alloc_use(page, order);
 }
 
 static noinline void pc_alloc_run(struct page *page, unsigned int order)
@@ -234,28 +343,24 @@ static noinline void pc_alloc_run(struct page *page, unsigned int order)
 	unsigned long pfn;
 
 	if (unlikely(!pc_is_block(page, order, &pfn)))
-		return pc_bad_alloc(page, order, pfn, NULL, _RET_IP_);
+		return pc_bad_alloc(page, order, pfn, NULL);
 
 	preempt_disable_notrace();
 	if (unlikely(!pc_lookup(pc_section_nr(pfn), &map))) {
 		preempt_enable_notrace();
-		return pc_bad_alloc_run(page, order, (struct dual_bitmap_stop) { }, _RET_IP_);
+		return pc_bad_alloc_run(page, order, (struct dual_bitmap_stop) { });
 	}
-	if (in_range(order, DUAL_BITMAP_WORD_ORDER, PC_WORD_ORDERS)) {
+	if (in_range(order, DUAL_BITMAP_WORD_ORDER, PC_WORD_ORDERS))
 		stop = dual_bitmap_change_words(&map, pc_section_bit(pfn), order, true);
-		preempt_enable_notrace();
-		if (likely(!stop.where))
-			return;
-		return pc_bad_alloc_run(page, order, stop, _RET_IP_);
-	}
-
 	/* The largest order that is taken for granted deserves its own path. */
-	if (!DUAL_BITMAP_NARROW_XCHG || order != 3)
+	else if (DUAL_BITMAP_NARROW_XCHG && order == 3)
+		stop = dual_bitmap_change_unit(&map, pc_section_bit(pfn), 8, true);
+	else
 		return pc_alloc_other(page, order, map);
-	stop = dual_bitmap_change_unit(&map, pc_section_bit(pfn), 8, true);
 	preempt_enable_notrace();
 	if (unlikely(stop.where))
-		return pc_bad_alloc_run(page, order, stop, _RET_IP_);
+		return pc_bad_alloc_run(page, order, stop);
+	pc_alloc_use(page, order);
 }
 
 /**
@@ -274,24 +379,26 @@ void __page_consistency_alloc(struct page *page, unsigned int order)
 	if (order)
 		return pc_alloc_run(page, order);
 	if (unlikely(!pc_is_page(page, &pfn)))
-		return pc_bad_alloc(page, 0, pfn, NULL, _RET_IP_);
+		return pc_bad_alloc(page, 0, pfn, NULL);
 
 	/* One page: whatever fails is described out of line, so that no frame is needed. */
 	preempt_disable_notrace();
 	if (unlikely(!pc_lookup(pc_section_nr(pfn), &map))) {
 		preempt_enable_notrace();
-		return pc_bad_alloc_bit(page, DUAL_BITMAP_DONE, _RET_IP_);
+		return pc_bad_alloc_bit(page, DUAL_BITMAP_DONE);
 	}
 	step = dual_bitmap_change_bit(&map, pc_section_bit(pfn), true);
 	preempt_enable_notrace();
 	if (unlikely(step))
-		pc_bad_alloc_bit(page, step, _RET_IP_);
+		return pc_bad_alloc_bit(page, step);
+	pc_alloc_use(page, 0);
 }
 
-static noinline bool pc_free_sections(struct page *page, unsigned int order, unsigned long pfn,
-				      unsigned long caller)
+/* Any order, section by section, and the record only. */
+static noinline bool pc_free_sections(struct page *page, unsigned int order)
 {
-	unsigned long end = pfn + (1UL << order);
+	unsigned int chunk = min_t(unsigned int, order, PC_SECTION_SHIFT);
+	unsigned long pfn = page_to_pfn(page), end = pfn + (1UL << order);
 	struct dual_bitmap_fault fault;
 	struct dual_bitmap map;
 	bool found, sound;
@@ -299,57 +406,121 @@ static noinline bool pc_free_sections(struct page *page, unsigned int order, uns
 	do {
 		scoped_guard(preempt_notrace) {
 			found = pc_lookup(pc_section_nr(pfn), &map);
-			sound = found && dual_bitmap_clear(&map, pc_section_bit(pfn),
-							   PC_SECTION_SHIFT, &fault);
+			sound = found && dual_bitmap_clear(&map, pc_section_bit(pfn), chunk,
+							   &fault);
 		}
 		if (unlikely(!sound))
-			return pc_bad_free(page, order, pfn, found ? &fault : NULL, caller);
+			return pc_bad_free(page, order, pfn, found ? &fault : NULL);
 		pfn += PC_SECTION_PAGES;
 	} while (pfn < end);
 	return true;
 }
 
-static noinline bool pc_bad_free_bit(struct page *page, enum dual_bitmap_step step,
-				     unsigned long caller)
+static noinline bool pc_bad_free_bit(struct page *page, enum dual_bitmap_step step)
 {
 	unsigned long pfn = page_to_pfn(page);
 	struct dual_bitmap_fault fault;
 	struct dual_bitmap map;
 
 	if (step == DUAL_BITMAP_DONE || !pc_lookup(pc_section_nr(pfn), &map))
-		return pc_bad_free(page, 0, pfn, NULL, caller);
+		return pc_bad_free(page, 0, pfn, NULL);
 	dual_bitmap_bit_fault(&map, pc_section_bit(pfn), false, step, &fault);
-	return pc_bad_free(page, 0, pfn, &fault, caller);
+	return pc_bad_free(page, 0, pfn, &fault);
 }
 
 static noinline bool pc_bad_free_run(struct page *page, unsigned int order,
-				     struct dual_bitmap_stop stop, unsigned long caller)
+				     struct dual_bitmap_stop stop)
 {
 	unsigned long pfn = page_to_pfn(page);
 	struct dual_bitmap_fault fault;
 	struct dual_bitmap map;
 
 	if (!stop.where || !pc_lookup(pc_section_nr(pfn), &map))
-		return pc_bad_free(page, order, pfn, NULL, caller);
+		return pc_bad_free(page, order, pfn, NULL);
 	dual_bitmap_run_fault(&map, pc_section_bit(pfn), order, false, stop, &fault);
-	return pc_bad_free(page, order, pfn, &fault, caller);
+	return pc_bad_free(page, order, pfn, &fault);
+}
+
+/* Types that stay on a page until it is freed; every other one means an owner. */
+static bool pc_type_may_be_freed(const struct page *page)
+{
+	return PageOffline(page) || PageZsmalloc(page);
+}
+
+/*
+ * Why a block must not be freed, by its own account; PC_NR_VIOLATIONS if it may.  @wrong
+ * is the page that tells, counted from the first.
+ */
+static enum pc_violation pc_judge_free(const struct page *page, unsigned int order,
+				       unsigned long *wrong)
+{
+	*wrong = 0;
+	if (PageReserved(page))
+		return PC_FREED_RESERVED;
+	if (pc_is_tail(page) ||
+	    (PageHead(page) && folio_large_order((const struct folio *)page) != order))
+		return PC_WRONG_ORDER;
+	if (page_ref_count(page) ||
+	    (pc_use(page) != PC_UNUSED && !pc_type_may_be_freed(page)))
+		return PC_FREED_IN_USE;
+	if (!PageHead(page)) {
+		*wrong = pc_first_used(page, 1, 1UL << order);
+		if (*wrong < 1UL << order)
+			return PC_FREED_IN_USE;
+	}
+	*wrong = 0;
+	return PC_NR_VIOLATIONS;
+}
+
+/*
+ * Something about a block is unusual.  That it is recorded inside says more than what
+ * it says itself, so the record has the first word.
+ */
+static noinline bool pc_free_suspect(struct page *page, unsigned int order)
+{
+	enum pc_violation violation;
+	unsigned long wrong;
+
+	/* The allocator keeps it away from its lists, see page_consistency_keep_out(). */
+	if (!order && PageHWPoison(page))
+		return true;
+	violation = pc_judge_free(page, order, &wrong);
+	if (!pc_free_sections(page, order))
+		return false;
+	if (likely(violation == PC_NR_VIOLATIONS))
+		return true;
+	pc_alloc_sections(page, order);
+	pc_misused(PC_TAKE_BACK, violation, page, order, wrong);
+	return false;
+}
+
+/* Nobody but who frees it has to do with the block, or with a page of it. */
+static __always_inline bool pc_is_one_block(const struct page *page, unsigned int order)
+{
+	unsigned long flags = pc_telling_flags(page) & (BIT(PG_head) | BIT(PG_reserved));
+
+	if (unlikely(pc_use(page) != PC_UNUSED))
+		return false;
+	if (flags)
+		return flags == BIT(PG_head) &&
+		       folio_large_order((const struct folio *)page) == order;
+	return !pc_is_tail(page) && pc_first_used(page, 1, 1UL << order) == 1UL << order;
 }
 
 /* Less than a word.  A mask takes more registers than may be clobbered. */
 static noinline bool pc_free_other(struct page *page, unsigned int order,
 				   struct dual_bitmap map)
 {
-	unsigned long pfn = page_to_pfn(page);
 	struct dual_bitmap_stop stop;
 
 	if (unlikely(order > PC_SECTION_SHIFT)) {
 		preempt_enable_notrace();
-		return pc_free_sections(page, order, pfn, _RET_IP_);
+		return pc_free_sections(page, order);
 	}
-	stop = dual_bitmap_change_less(&map, pc_section_bit(pfn), order, false);
+	stop = dual_bitmap_change_less(&map, pc_section_bit(page_to_pfn(page)), order, false);
 	preempt_enable_notrace();
 	if (unlikely(stop.where))
-		return pc_bad_free_run(page, order, stop, _RET_IP_);
+		return pc_bad_free_run(page, order, stop);
 	return true;
 }
 
@@ -360,32 +531,27 @@ static noinline bool pc_free_run(struct page *page, unsigned int order)
 	unsigned long pfn;
 
 	if (unlikely(!pc_is_block(page, order, &pfn)))
-		return pc_bad_free(page, order, pfn, NULL, _RET_IP_);
+		return pc_bad_free(page, order, pfn, NULL);
 
 	preempt_disable_notrace();
 	if (unlikely(!pc_lookup(pc_section_nr(pfn), &map))) {
 		preempt_enable_notrace();
-		return pc_bad_free_run(page, order, (struct dual_bitmap_stop) { }, _RET_IP_);
+		return pc_bad_free_run(page, order, (struct dual_bitmap_stop) { });
 	}
-	if (unlikely(pc_is_reserved(page))) {
+	if (unlikely(!pc_is_one_block(page, order))) {
 		preempt_enable_notrace();
-		return pc_reserved_free(page, order, pfn, _RET_IP_);
+		return pc_free_suspect(page, order);
 	}
-	if (in_range(order, DUAL_BITMAP_WORD_ORDER, PC_WORD_ORDERS)) {
+	if (in_range(order, DUAL_BITMAP_WORD_ORDER, PC_WORD_ORDERS))
 		stop = dual_bitmap_change_words(&map, pc_section_bit(pfn), order, false);
-		preempt_enable_notrace();
-		if (likely(!stop.where))
-			return true;
-		return pc_bad_free_run(page, order, stop, _RET_IP_);
-	}
-
 	/* The largest order that is taken for granted deserves its own path. */
-	if (!DUAL_BITMAP_NARROW_XCHG || order != 3)
+	else if (DUAL_BITMAP_NARROW_XCHG && order == 3)
+		stop = dual_bitmap_change_unit(&map, pc_section_bit(pfn), 8, false);
+	else
 		return pc_free_other(page, order, map);
-	stop = dual_bitmap_change_unit(&map, pc_section_bit(pfn), 8, false);
 	preempt_enable_notrace();
 	if (unlikely(stop.where))
-		return pc_bad_free_run(page, order, stop, _RET_IP_);
+		return pc_bad_free_run(page, order, stop);
 	return true;
 }
 
@@ -394,11 +560,13 @@ static noinline bool pc_free_run(struct page *page, unsigned int order)
  * @page: first page of the block
  * @order: of the block; may exceed a section
  *
- * Every legal late free of boot memory clears PageReserved first, so a page that
- * still has it was never anybody's to free, although it is recorded outside.
+ * What the block says itself is asked as well.  Every legal late free of boot memory
+ * clears PageReserved first; the last reference is gone; a compound block is freed as
+ * what it is; and no page of another block has an owner.
  *
  * Context: Any, NMI included.
- * Return: false if it must not be; the block has been reported and is leaked.
+ * Return: false if it must not be; the block has been reported and is leaked, or memory
+ *	   has failed in it and the rest has been freed.
  */
 bool __page_consistency_free(struct page *page, unsigned int order)
 {
@@ -409,21 +577,21 @@ bool __page_consistency_free(struct page *page, unsigned int order)
 	if (order)
 		return pc_free_run(page, order);
 	if (unlikely(!pc_is_page(page, &pfn)))
-		return pc_bad_free(page, 0, pfn, NULL, _RET_IP_);
+		return pc_bad_free(page, 0, pfn, NULL);
 
 	preempt_disable_notrace();
 	if (unlikely(!pc_lookup(pc_section_nr(pfn), &map))) {
 		preempt_enable_notrace();
-		return pc_bad_free_bit(page, DUAL_BITMAP_DONE, _RET_IP_);
+		return pc_bad_free_bit(page, DUAL_BITMAP_DONE);
 	}
-	if (unlikely(pc_is_reserved(page))) {
+	if (unlikely(pc_telling_flags(page) || pc_use(page) != PC_UNUSED || pc_is_tail(page))) {
 		preempt_enable_notrace();
-		return pc_reserved_free(page, 0, pfn, _RET_IP_);
+		return pc_free_suspect(page, 0);
 	}
 	step = dual_bitmap_change_bit(&map, pc_section_bit(pfn), false);
 	preempt_enable_notrace();
 	if (unlikely(step))
-		return pc_bad_free_bit(page, step, _RET_IP_);
+		return pc_bad_free_bit(page, step);
 	return true;
 }
 
@@ -436,224 +604,31 @@ bool __page_consistency_free(struct page *page, unsigned int order)
  */
 void __page_consistency_unfree(struct page *page, unsigned int order)
 {
-	__page_consistency_alloc(page, order);
-}
-
-/*
- * A link may lead nowhere because the table is damaged on the way to what it leads to.
- * Then it is the table that is wrong, and not the list.
- */
-static bool pc_blame_table(struct pc_report *report)
-{
-	const struct page *page = list_entry((struct list_head *)report->link, struct page,
-					     buddy_list);
-	struct pc_report way = *report;
-	struct dual_bitmap map;
-
-	if (!report->link || !pc_is_page(page, &way.pfn) ||
-	    pc_lookup(pc_section_nr(way.pfn), &map))
-		return false;
-	way.violation = pc_store_failure(&pc_store, pc_section_nr(way.pfn), &way);
-	if (way.violation == PC_BAD_POINTER)
-		return false;
-	way.page = NULL;
-	way.link = NULL;
-	*report = way;
-	return true;
+	pc_alloc_sections(page, order);
 }
 
 /**
- * pc_report_block - report what is wrong with a block on a free list
- * @event: when it was noticed
- * @page: the block, as the list gave it; anything
- * @zone: whose list
- * @order: of the list
- * @bad: what is wrong
- * @caller: who asked
+ * __page_consistency_put - a reference was put, and it was not the last one
+ * @page: the page
+ * @order: that the caller would free it with
  *
- * Context: Any.
+ * A count below zero means that somebody has put the page once too often.  That it is
+ * recorded inside would not: whoever has the last reference may have put it since.
+ *
+ * Context: Any, NMI included.
+ * Return: false if the count is below zero; that was reported, and is taken back.
  */
-noinline void pc_report_block(enum pc_event event, const struct page *page,
-			      const struct zone *zone, unsigned int order,
-			      const struct pc_bad_block *bad, unsigned long caller)
+bool __page_consistency_put(struct page *page, unsigned int order)
 {
-	struct pc_report report = {
-		.event = event, .violation = bad->violation, .page = page, .order = order,
-		.zone = zone, .link = bad->link, .caller = caller,
-	};
+	int count = page_ref_count(page);
 
-	if (pc_blame_table(&report))
-		return pc_report(&report);
-	pc_is_page(page, &report.pfn);
-	report.section = pc_section_nr(report.pfn);
-	pc_conclude(&report, bad->has_words ? &bad->words : NULL);
+	if (likely(count >= 0))
+		return true;
+	pc_misused(PC_PUT, PC_PUT_TOO_OFTEN, page, order, 0);
+	/* Unless somebody has changed it since, who may have got the page. */
+	atomic_cmpxchg(&page->_refcount, count, count + 1);
+	return false;
 }
-
-/**
- * pc_report_head - report a list head one of whose pointers does not lead back
- * @event: when it was noticed
- * @zone: whose list
- * @order: of the list
- * @link: the pointer
- * @caller: who asked
- *
- * Context: Any.
- */
-noinline void pc_report_head(enum pc_event event, const struct zone *zone, unsigned int order,
-			     const void *link, unsigned long caller)
-{
-	struct pc_report report = {
-		.event = event, .violation = PC_BAD_LINK, .order = order, .zone = zone,
-		.link = link, .caller = caller,
-	};
-
-	pc_blame_table(&report);
-	pc_report(&report);
-}
-
-/**
- * __page_consistency_leave - a block is about to be unlinked from a free list
- * @page: as the list gave it; anything
- * @zone: whose list
- * @order: of the list
- * @migratetype: of the list
- *
- * A check only.  What follows writes through @page and through both its links,
- * so all of them are proven first.
- *
- * Context: zone->lock held.
- */
-void __page_consistency_leave(struct page *page, struct zone *zone, unsigned int order,
-			      int migratetype)
-{
-	const struct list_head *head = &zone->free_area[order].free_list[migratetype];
-	struct pc_bad_block bad __uninitialized;
-
-	if (unlikely(!pc_prove_state(page, order, &bad) ||
-		     !pc_prove_links(page, zone, order, &bad)))
-		return pc_report_block(PC_LEAVE_LIST, page, zone, order, &bad, _RET_IP_);
-
-	/* A head that leads into the middle of its list leads to a sound block. */
-	if (unlikely((head->next == &page->buddy_list && page->buddy_list.prev != head) ||
-		     (head->prev == &page->buddy_list && page->buddy_list.next != head))) {
-		pc_is_bad(&bad, PC_BAD_LINK, false, &page->buddy_list);
-		pc_report_block(PC_LEAVE_LIST, page, zone, order, &bad, _RET_IP_);
-	}
-}
-
-/**
- * __page_consistency_join - a block is about to be linked into a free list
- * @zone: whose list
- * @order: of the list
- * @migratetype: of the list
- * @tail: at which end
- *
- * What follows writes through the link at that end, so it is proven first.
- *
- * Context: zone->lock held.
- */
-void __page_consistency_join(struct zone *zone, unsigned int order, int migratetype, bool tail)
-{
-	struct list_head *head = &zone->free_area[order].free_list[migratetype];
-	struct list_head *link = tail ? READ_ONCE(head->prev) : READ_ONCE(head->next);
-
-	if (unlikely(!pc_is_link(link, zone, order) ||
-		     (tail ? link->next : link->prev) != head))
-		pc_report_head(PC_JOIN_LIST, zone, order, link, _RET_IP_);
-}
-
-#ifdef CONFIG_PAGE_CONSISTENCY_PCP
-/* Per-CPU lists link their head with heads in struct pages. */
-static bool pc_is_pcp_link(struct list_head *link, const struct list_head *list)
-{
-	struct dual_bitmap map __uninitialized;
-	unsigned long pfn;
-
-	return link == list ||
-	       (pc_is_page(list_entry(link, struct page, pcp_list), &pfn) &&
-		pc_lookup(pc_section_nr(pfn), &map));
-}
-
-static noinline void pc_bad_pcp(enum pc_event event, enum pc_violation violation,
-				struct page *page, unsigned int order, unsigned long pfn,
-				const struct dual_bitmap_fault *fault, const void *link,
-				unsigned long caller)
-{
-	struct pc_report report = {
-		.event = event, .violation = violation, .page = page, .pfn = pfn, .order = order,
-		.section = pc_section_nr(pfn), .link = link, .caller = caller,
-	};
-
-	if (!pc_blame_table(&report) && page)
-		pc_conclude(&report, fault);
-	else
-		pc_report(&report);
-}
-
-/* Returns PC_NR_VIOLATIONS if all is sound; @link is what was looked at last. */
-static __always_inline enum pc_violation
-pc_judge_pcp(struct page *page, const struct list_head *list, unsigned int order,
-	     unsigned long *pfn, struct dual_bitmap_fault *fault, struct list_head **link)
-{
-	struct dual_bitmap map __uninitialized;
-
-	guard(preempt_notrace)();
-	if (unlikely(!pc_is_block(page, order, pfn)))
-		return PC_MISALIGNED;
-	if (unlikely(!pc_lookup(pc_section_nr(*pfn), &map)))
-		return PC_BAD_POINTER;
-	if (unlikely(!dual_bitmap_is_clear(&map, pc_section_bit(*pfn), order, fault)))
-		return PC_LISTED_OUTSIDE;
-
-	*link = READ_ONCE(page->pcp_list.next);
-	if (unlikely(!pc_is_pcp_link(*link, list) || (*link)->prev != &page->pcp_list))
-		return PC_BAD_LINK;
-	*link = READ_ONCE(page->pcp_list.prev);
-	if (unlikely(!pc_is_pcp_link(*link, list) || (*link)->next != &page->pcp_list))
-		return PC_BAD_LINK;
-	return PC_NR_VIOLATIONS;
-}
-
-/**
- * __page_consistency_leave_pcp - a block is about to be unlinked from a per-CPU list
- * @page: as the list gave it; anything
- * @list: the list
- * @order: of its blocks
- *
- * Context: The lock of the per-CPU lists held; NMI included.
- */
-void __page_consistency_leave_pcp(struct page *page, struct list_head *list, unsigned int order)
-{
-	struct dual_bitmap_fault fault __uninitialized;
-	struct list_head *link __uninitialized;
-	enum pc_violation violation;
-	unsigned long pfn;
-
-	violation = pc_judge_pcp(page, list, order, &pfn, &fault, &link);
-	if (likely(violation == PC_NR_VIOLATIONS))
-		return;
-	pc_bad_pcp(PC_LEAVE_PCP, violation, page, order, pfn,
-		   violation == PC_LISTED_OUTSIDE ? &fault : NULL,
-		   violation == PC_BAD_LINK ? link : NULL, _RET_IP_);
-}
-
-/**
- * __page_consistency_join_pcp - a block is about to be linked in at the head of a per-CPU list
- * @list: the list
- *
- * Context: The lock of the per-CPU lists held; NMI included.
- */
-void __page_consistency_join_pcp(struct list_head *list)
-{
-	struct list_head *link = READ_ONCE(list->next);
-	bool sound;
-
-	scoped_guard(preempt_notrace)
-		sound = pc_is_pcp_link(link, list) && link->prev == list;
-	if (unlikely(!sound))
-		pc_bad_pcp(PC_JOIN_PCP, PC_BAD_LINK, NULL, 0, 0, NULL, link, _RET_IP_);
-}
-#endif /* CONFIG_PAGE_CONSISTENCY_PCP */
 
 static int __init page_consistency_setup(char *options)
 {
@@ -668,10 +643,14 @@ static int __init page_consistency_setup(char *options)
 			pc_policy = PC_POLICY_OFF;
 		} else if (!strcmp(option, "on")) {
 			pc_policy = PC_POLICY_PANIC;
+		} else if (!strcmp(option, "report") &&
+			   IS_ENABLED(CONFIG_PAGE_CONSISTENCY_ENFORCED)) {
+			pr_err("'report' is taken for 'on', this kernel must stop at a violation\n");
+			pc_policy = PC_POLICY_PANIC;
 		} else if (!strcmp(option, "report")) {
 			pc_policy = PC_POLICY_REPORT;
 		} else if (!strcmp(option, "remote")) {
-			pc_remote = true;
+			pc_want_remote = true;
 		} else {
 			pr_err("'%s' is unknown, taken for 'on'; known are off, on, report and remote\n",
 			       option);
@@ -690,10 +669,11 @@ early_param("page_consistency", page_consistency_setup);
  */
 void __init page_consistency_init(void)
 {
+	pc_policy_settle();
 	if (pc_policy == PC_POLICY_OFF)
 		return;
 
-	pc_refused = pc_memmap_init() ?: pc_store_init(pc_remote);
+	pc_refused = pc_memmap_init() ?: pc_store_init(pc_want_remote);
 	if (pc_refused)
 		return;
 

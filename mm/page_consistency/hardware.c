@@ -12,7 +12,6 @@
 
 #include <linux/bitmap.h>
 #include <linux/cleanup.h>
-#include <linux/instruction_pointer.h>
 #include <linux/memory_hotplug.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
@@ -262,11 +261,11 @@ static void pc_judge_other(struct pc_frame *frame)
 		pc_judge_pointers(frame);
 }
 
-static void pc_report_frame(struct pc_frame *frame, unsigned long caller)
+static void pc_report_frame(struct pc_frame *frame)
 {
 	struct pc_report report = {
 		.violation = PC_BAD_FRAME, .event = PC_MEMORY_FAILURE, .pfn = frame->pfn,
-		.section = pc_section_nr(frame->pfn), .frame = frame, .caller = caller,
+		.section = pc_section_nr(frame->pfn), .frame = frame,
 		.page = pfn_to_online_page(frame->pfn),
 	};
 
@@ -299,6 +298,6 @@ void __page_consistency_memory_failure(unsigned long pfn, bool soft)
 			pr_warn("pfn 0x%lx cannot go offline: it holds %s of sections %lu to %lu\n",
 				pfn, pc_part_name(part), frame.first, frame.last);
 		else
-			pc_report_frame(&frame, _RET_IP_);
+			pc_report_frame(&frame);
 	}
 }

@@ -43,7 +43,7 @@ static void *pc_hot_alloc(size_t bytes, int nid)
 
 	/* Here only if it takes nothing from those who need it more. */
 	p = alloc_pages_exact_nid(nid, bytes, gfp | __GFP_THISNODE | __GFP_NOWARN | __GFP_NORETRY);
-	if (!p && !pc_store.remote)
+	if (!p && !pc_remote)
 		p = alloc_pages_exact_nid(nid, bytes, gfp);
 	return p;
 }
@@ -115,6 +115,7 @@ static int pc_table_grow(unsigned long section, int nid)
 	smp_store_release(&pc_store.inverted, inverted);
 	synchronize_rcu();
 	WRITE_ONCE(pc_store.nr_sections, nr_sections);
+	pc_store_copy();
 
 	pc_store.bytes += 2 * bytes;
 	if (!pc_from_memblock(old_roots)) {
@@ -138,7 +139,7 @@ static void pc_set_root(unsigned long section, struct pc_section *root)
 /* Damage is told apart from absence, and reported: nothing is built upon it. */
 static enum pc_section_state pc_section_state(unsigned long section)
 {
-	struct pc_report report = { .event = PC_HOTPLUG, .caller = _RET_IP_ };
+	struct pc_report report = { .event = PC_HOTPLUG };
 	struct dual_bitmap map;
 
 	if (section >= pc_store.nr_sections)
@@ -169,18 +170,18 @@ static void pc_publish(unsigned long section, const struct dual_bitmap *map)
 	WRITE_ONCE(entry->map.secondary, map->secondary);
 	/* Until it is sealed nobody looks at the arrays. */
 	smp_store_release(&entry->seal, pc_seal(map, section));
-	pc_store.tracked++;
+	pc_set_tracked(pc_store.tracked + 1);
 }
 
 /* Both arrays and, if it is the first section there, a root; or nothing at all. */
 static int pc_section_add(unsigned long section, int nid)
 {
-	int other = pc_store.remote ? next_node_in(nid, node_states[N_MEMORY]) : nid;
+	int other = pc_remote ? next_node_in(nid, node_states[N_MEMORY]) : nid;
 	struct pc_section *root = NULL;
 	struct dual_bitmap map;
 	int error;
 
-	if (pc_store.remote && other == nid)
+	if (pc_remote && other == nid)
 		return -ENOMEM;
 	if (section >= pc_store.nr_sections) {
 		error = pc_table_grow(section, nid);
@@ -237,7 +238,7 @@ static void pc_section_hide(unsigned long section)
 		return;
 	entry = pc_hot_entry(section);
 	WRITE_ONCE(entry->seal, ~entry->seal);
-	pc_store.tracked--;
+	pc_set_tracked(pc_store.tracked - 1);
 }
 
 /* The last entry of a root that came with hot-added memory takes the root along. */

@@ -14,7 +14,6 @@
 #define pr_fmt(fmt) "page_consistency: " fmt
 
 #include <linux/init.h>
-#include <linux/instruction_pointer.h>
 #include <linux/memory_hotplug.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
@@ -69,7 +68,6 @@ bool pc_memmap_check(unsigned long section)
 	const unsigned long pfns[] = { pfn, pfn + PC_SECTION_PAGES - 1 };
 	struct pc_report report = {
 		.violation = PC_BAD_POINTER, .event = PC_VERIFY, .section = section,
-		.caller = _RET_IP_,
 	};
 	int i;
 

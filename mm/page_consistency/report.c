@@ -10,14 +10,18 @@
  * want the very lock that is held.
  */
 
-#define pr_fmt(fmt) "page_consistency: " fmt
+/* Each line of a report is marked by itself, so that the first can begin as all BUGs do. */
+#define pr_fmt(fmt) fmt
 
 #include <kunit/static_stub.h>
 #include <linux/atomic.h>
+#include <linux/cpumask.h>
 #include <linux/delay.h>
+#include <linux/init.h>
 #include <linux/irqflags.h>
 #include <linux/mm.h>
 #include <linux/mmdebug.h>
+#include <linux/mmzone.h>
 #include <linux/panic.h>
 #include <linux/percpu.h>
 #include <linux/printk.h>
@@ -29,8 +33,16 @@
 #include "../internal.h"
 #include "report.h"
 
+#define PC_PREFIX		"page_consistency: "
+#define PC_POINTER_BYTES	24
+#define PC_CULPRIT_BYTES	96
+#define PC_WHERE_BYTES		96
+
 enum pc_policy pc_policy __ro_after_init =
 	IS_ENABLED(CONFIG_PAGE_CONSISTENCY_ENFORCED) ? PC_POLICY_PANIC : PC_POLICY_OFF;
+
+/* Compared with it in each pass. */
+static unsigned int pc_policy_inverse __ro_after_init = ~PC_POLICY_PANIC;
 
 static atomic_long_t pc_count;
 static atomic_t pc_panicking;
@@ -43,6 +55,10 @@ static const char * const pc_violations[] = {
 	[PC_HANDED_OUT_TWICE]	= "page handed out twice",
 	[PC_NOT_HANDED_OUT]	= "page freed but not handed out",
 	[PC_FREED_RESERVED]	= "reserved page freed",
+	[PC_FREED_IN_USE]	= "page freed while in use",
+	[PC_WRONG_ORDER]	= "block freed with a wrong order",
+	[PC_PUT_TOO_OFTEN]	= "page put too often",
+	[PC_COUNTED]		= "free page with references",
 	[PC_LISTED_OUTSIDE]	= "page on a free list but not in the allocator",
 	[PC_BAD_PRIMARY]	= "record corrupt: primary bitmap",
 	[PC_BAD_SECONDARY]	= "record corrupt: secondary bitmap",
@@ -54,6 +70,8 @@ static const char * const pc_violations[] = {
 	[PC_BAD_BLOCK]		= "free block contradicts the record",
 	[PC_BAD_LINK]		= "free list corrupt",
 	[PC_NOT_REACHED]	= "checker not reached",
+	[PC_BAD_STATE]		= "checker's own state corrupt",
+	[PC_TOO_LATE]		= "detection latency exceeded",
 	[PC_BAD_FRAME]		= "record in failed memory",
 };
 
@@ -69,9 +87,24 @@ static const char * const pc_events[] = {
 	[PC_LEAVE_PCP]	= "leaving a per-CPU list",
 	[PC_JOIN_PCP]	= "joining a per-CPU list",
 	[PC_MEMORY_FAILURE] = "memory failure",
+	[PC_PUT]	= "put",
 };
 
 static_assert(ARRAY_SIZE(pc_events) == PC_NR_EVENTS);
+
+/*
+ * Whom to look at.  Who is met on the stack has often done nothing but what is right
+ * with a page that somebody else had put once too often.
+ */
+static const char * const pc_blame[PC_NR_VIOLATIONS] = {
+	[PC_HANDED_OUT_TWICE]	= "not who allocates: what led the allocator to this page",
+	[PC_NOT_HANDED_OUT]	= "who frees now, or who freed it before",
+	[PC_FREED_RESERVED]	= "who frees now",
+	[PC_FREED_IN_USE]	= "who frees now, or who put the page that is in use",
+	[PC_WRONG_ORDER]	= "who frees now",
+	[PC_PUT_TOO_OFTEN]	= "who puts now, or who put it once too often before",
+	[PC_COUNTED]		= "who put it once too often, or got it; not who is met here",
+};
 
 static const char * const pc_parts[] = {
 	[PC_PART_PRIMARY]	= "primary bitmap",
@@ -141,13 +174,82 @@ unsigned long pc_violation_count(void)
  */
 void pc_panic(const char *fmt, ...)
 {
-	char text[160];
+	char text[256];
 	va_list args;
 
 	va_start(args, fmt);
 	vscnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	panic("page_consistency: %s", text);
+	panic(PC_PREFIX "%s", text);
+}
+
+/*
+ * What the self-test at boot causes, and takes.  Nothing can be silenced by this once
+ * the machine runs: it is NULL and read-only then.
+ */
+static struct pc_probe *pc_probe __ro_after_init;
+
+static bool pc_expected(const struct pc_report *report)
+{
+	struct pc_probe *probe = pc_probe;
+
+	if (likely(!probe) || report->violation != probe->violation)
+		return false;
+	probe->reports++;
+	return true;
+}
+
+/**
+ * pc_policy_settle - the policy will not change any more
+ *
+ * Context: Boot.
+ */
+void __init pc_policy_settle(void)
+{
+	pc_policy_inverse = ~pc_policy;
+}
+
+/**
+ * pc_expect - take reports of a kind instead of acting upon them
+ * @probe: says which, and counts; NULL to act upon all reports
+ *
+ * Context: Boot, while there is one CPU and before user space.
+ */
+void __init pc_expect(struct pc_probe *probe)
+{
+	pc_probe = probe;
+}
+
+/*
+ * Does a violation stop the machine?  Always, unless the policy is to report by both its
+ * copies: damage to one of them does not make it milder.
+ */
+static bool pc_stops(void)
+{
+	return !(pc_policy == PC_POLICY_REPORT && pc_policy_inverse == ~PC_POLICY_REPORT);
+}
+
+/**
+ * pc_report_bad_state - could a report be silenced?
+ *
+ * Context: Any.
+ * Return: NULL, or the name of a variable that is not what it must be.
+ */
+const char *pc_report_bad_state(void)
+{
+	int cpu;
+
+	if (pc_policy_inverse != ~pc_policy)
+		return "policy";
+	/* Under the other policy a report may be on its way. */
+	if (!pc_stops() || panic_in_progress())
+		return NULL;
+	if (atomic_read(&pc_panicking))
+		return "a CPU reports";
+	for_each_possible_cpu(cpu)
+		if (per_cpu(pc_reporting, cpu))
+			return "a CPU is in the middle of a report";
+	return NULL;
 }
 
 static char pc_state(unsigned long primary, unsigned long secondary, unsigned long mask)
@@ -188,19 +290,32 @@ static const char *pc_damage_name(unsigned long primary, unsigned long secondary
 	}
 }
 
+/* A report that stops the machine shows pointers as they are; a log that goes on does not. */
+static const char *pc_pointer(char text[PC_POINTER_BYTES], const void *p)
+{
+	if (pc_stops())
+		snprintf(text, PC_POINTER_BYTES, "%px", p);
+	else
+		snprintf(text, PC_POINTER_BYTES, "%p", p);
+	return text;
+}
+
 /* The allocator's own opinion, independent of the record. */
 static void pc_print_witness(const struct page *page)
 {
-	int nid = page_to_nid(page);
+	int nid = page_to_nid(page), zonenum = page_zonenum(page);
 	const char *zone = "?";
+	unsigned int type;
 
-	if (nid >= 0 && nid < MAX_NUMNODES && node_online(nid))
-		zone = NODE_DATA(nid)->node_zones[page_zonenum(page)].name;
+	if (nid >= 0 && nid < MAX_NUMNODES && node_online(nid) && zonenum < MAX_NR_ZONES)
+		zone = NODE_DATA(nid)->node_zones[zonenum].name;
 
-	pr_err("  memory   node %d zone %s\n", nid, zone);
-	pr_err("  witness  PageBuddy %d order %lu, refcount %d, reserved %d\n",
+	pr_err(PC_PREFIX "  memory   node %d zone %s\n", nid, zone);
+	/* Whatever it is by now. */
+	type = data_race(page->page_type) >> 24;
+	pr_err(PC_PREFIX "  witness  PageBuddy %d order %lu, refcount %d, type %02x, reserved %d\n",
 	       PageBuddy(page), PageBuddy(page) ? page_private(page) : 0UL,
-	       page_ref_count(page), PageReserved(page));
+	       page_ref_count(page), type, PageReserved(page));
 }
 
 static void pc_print_words(const struct pc_report *report)
@@ -212,96 +327,126 @@ static void pc_print_words(const struct pc_report *report)
 
 	if (report->violation == PC_BAD_PAIR)
 		must = "inside or outside";
-	pr_err("  record   %s, must be %s\n",
+	pr_err(PC_PREFIX "  record   %s, must be %s\n",
 	       pc_state_name(fault->primary, fault->secondary, fault->mask), must);
-	pr_err("  words    primary %0*lx secondary %0*lx mask %0*lx at word %lu%s\n",
+	pr_err(PC_PREFIX "  words    primary %0*lx secondary %0*lx mask %0*lx at word %lu%s\n",
 	       width, fault->primary, width, fault->secondary, width, fault->mask,
 	       fault->word, fault->reread ? " (re-read)" : "");
-	pr_err("  damage   %s, bad pairs %0*lx\n",
+	pr_err(PC_PREFIX "  damage   %s, bad pairs %0*lx\n",
 	       pc_damage_name(fault->primary, fault->secondary), width, bad);
 }
 
 static void pc_print_table(const struct pc_report *report)
 {
 	const struct pc_section *entry = &report->entry;
+	char a[PC_POINTER_BYTES], b[PC_POINTER_BYTES], c[PC_POINTER_BYTES];
 
+	/* Inverted, or sealed, a pointer is as good as told. */
 	if (report->has_root)
-		pr_err("  root     %px inverted copy %0*lx\n", (void *)report->root[0],
-		       BITS_PER_LONG / 4, report->root[1]);
+		pr_err(PC_PREFIX "  root     %s inverted copy %s\n",
+		       pc_pointer(a, (void *)report->root[0]),
+		       pc_pointer(b, (void *)report->root[1]));
 	if (report->has_entry)
-		pr_err("  table    primary %px secondary %px seal %0*lx (%s)\n",
-		       entry->map.primary, entry->map.secondary, BITS_PER_LONG / 4,
-		       entry->seal, pc_section_absent(entry) ? "not tracked" :
+		pr_err(PC_PREFIX "  table    primary %s secondary %s seal %s (%s)\n",
+		       pc_pointer(a, entry->map.primary), pc_pointer(b, entry->map.secondary),
+		       pc_pointer(c, (void *)entry->seal),
+		       pc_section_absent(entry) ? "not tracked" :
 		       pc_section_dormant(entry, report->section) ? "offline" :
 		       pc_section_sealed(entry, report->section) ? "intact" : "broken");
 }
 
 static void pc_print_frame(const struct pc_frame *frame)
 {
-	pr_err("  frame    %s of sections %lu to %lu\n", pc_parts[frame->part],
+	pr_err(PC_PREFIX "  frame    %s of sections %lu to %lu\n", pc_parts[frame->part],
 	       frame->first, frame->last);
 	if (frame->other == PC_OTHER_NONE)
-		pr_err("  other    none\n");
+		pr_err(PC_PREFIX "  other    none\n");
 	else
-		pr_err("  other    %s, pfn 0x%lx, agrees with %lu %s\n",
+		pr_err(PC_PREFIX "  other    %s, pfn 0x%lx, agrees with %lu %s\n",
 		       pc_others[frame->other], frame->other_pfn, frame->agreed,
 		       frame->part <= PC_PART_SECONDARY ? "free blocks" : "sealed entries");
+}
+
+static void pc_print_where(const struct pc_report *report)
+{
+	char text[PC_POINTER_BYTES];
+
+	if (report->violation == PC_BAD_POINTER)
+		pr_err(PC_PREFIX "  pointer  %s order %u\n", pc_pointer(text, report->page),
+		       report->order);
+	else if (report->page || !(report->has_link || report->state))
+		pr_err(PC_PREFIX "  page     pfn 0x%lx order %u, section %lu\n",
+		       report->pfn, report->order, report->section);
+	if (report->wrong)
+		pr_err(PC_PREFIX "  wrong    pfn 0x%lx, page %lu of the block\n",
+		       report->pfn + report->wrong, report->wrong);
+	if (report->zone)
+		pr_err(PC_PREFIX "  list     node %d zone %s order %u\n", zone_to_nid(report->zone),
+		       report->zone->name ?: "?", report->order);
+	if (report->has_link)
+		pr_err(PC_PREFIX "  link     %s does not lead back\n",
+		       pc_pointer(text, report->link));
+	if (report->state)
+		pr_err(PC_PREFIX "  state    %s\n", report->state);
 }
 
 /*
  * What may need most room and least certainty first, the fixed block last:
  * pstore keeps the tail.
  */
-static void pc_print(const struct pc_report *report)
+static void pc_print(const struct pc_report *report, const char *culprit)
 {
-	if (report->proven)
-		dump_page(report->page, "page_consistency");
+	const char *what = pc_violations[report->violation];
 
-	pr_err("%s\n", pc_violations[report->violation]);
-	pr_err("  at       %s, called from %pS\n", pc_events[report->event],
-	       (void *)report->caller);
-	if (report->violation == PC_BAD_POINTER)
-		pr_err("  pointer  %px order %u\n", report->page, report->order);
-	else if (!report->link || report->page)
-		pr_err("  page     pfn 0x%lx order %u, section %lu\n",
-		       report->pfn, report->order, report->section);
-	if (report->zone)
-		pr_err("  list     node %d zone %s order %u\n", zone_to_nid(report->zone),
-		       report->zone->name ?: "?", report->order);
-	if (report->link)
-		pr_err("  link     %px does not lead back\n", report->link);
+	pr_err("BUG: " PC_PREFIX "%s in %s\n", what, culprit);
+	if (report->proven)
+		dump_page(pfn_to_page(report->pfn + report->wrong), "page_consistency");
+
+	pr_err(PC_PREFIX "%s\n", what);
+	pr_err(PC_PREFIX "  at       %s, called from %s\n", pc_events[report->event], culprit);
+	if (pc_blame[report->violation])
+		pr_err(PC_PREFIX "  blame    %s\n", pc_blame[report->violation]);
+	pc_print_where(report);
 	if (report->frame)
 		pc_print_frame(report->frame);
 	if (report->has_words)
 		pc_print_words(report);
 	pc_print_table(report);
 	if (report->proven)
-		pc_print_witness(report->page);
-	pr_err("  policy   %s, violations %lu\n", pc_policy_name(), pc_violation_count());
+		pc_print_witness(pfn_to_page(report->pfn + report->wrong));
+	pr_err(PC_PREFIX "  policy   %s, violations %lu\n", pc_policy_name(), pc_violation_count());
 }
 
-static void pc_stop(const struct pc_report *report)
+static void pc_stop(const struct pc_report *report, const char *culprit)
 {
 	const char *what = pc_violations[report->violation];
 	const struct dual_bitmap_fault *fault = &report->fault;
+	const struct pc_frame *frame = report->frame;
+	char where[PC_WHERE_BYTES];
+	int len;
+
+	len = scnprintf(where, sizeof(where), "pfn 0x%lx order %u section %lu",
+			report->pfn, report->order, report->section);
+	if (report->wrong)
+		scnprintf(where + len, sizeof(where) - len, " wrong 0x%lx",
+			  report->pfn + report->wrong);
 
 	if (report->violation == PC_BAD_POINTER)
-		pc_panic("%s: %px order %u", what, report->page, report->order);
-	else if (report->link)
-		pc_panic("%s: link %px order %u", what, report->link, report->order);
-	else if (report->frame)
-		pc_panic("%s: pfn 0x%lx order %u section %lu: %s of sections %lu to %lu, other %s",
-			 what, report->pfn, report->order, report->section,
-			 pc_parts[report->frame->part], report->frame->first,
-			 report->frame->last, pc_others[report->frame->other]);
-	else if (!report->has_words)
-		pc_panic("%s: pfn 0x%lx order %u section %lu", what, report->pfn,
-			 report->order, report->section);
+		pc_panic("%s in %s: %px order %u", what, culprit, report->page, report->order);
+	else if (report->has_link)
+		pc_panic("%s in %s: link %px order %u", what, culprit, report->link,
+			 report->order);
+	else if (report->state)
+		pc_panic("%s in %s: %s", what, culprit, report->state);
+	else if (frame)
+		pc_panic("%s in %s: %s: %s of sections %lu to %lu, other %s", what, culprit, where,
+			 pc_parts[frame->part], frame->first, frame->last,
+			 pc_others[frame->other]);
+	else if (report->has_words)
+		pc_panic("%s in %s: %s: primary %lx secondary %lx of %lx", what, culprit, where,
+			 fault->primary & fault->mask, fault->secondary & fault->mask, fault->mask);
 	else
-		pc_panic("%s: pfn 0x%lx order %u section %lu: primary %lx secondary %lx of %lx",
-			 what, report->pfn, report->order, report->section,
-			 fault->primary & fault->mask, fault->secondary & fault->mask,
-			 fault->mask);
+		pc_panic("%s in %s: %s", what, culprit, where);
 }
 
 /*
@@ -318,6 +463,45 @@ static void pc_wait_for_panic(void)
 		udelay(USEC_PER_MSEC);
 }
 
+static void pc_say(const struct pc_report *report, const char *culprit)
+{
+	printk_deferred_enter();
+	pc_print(report, culprit);
+	if (!pc_stops())
+		dump_stack();
+	printk_deferred_exit();
+	add_taint(TAINT_BAD_PAGE, LOCKDEP_STILL_OK);
+	trace_error_report_end(ERROR_DETECTOR_PAGE_CONSISTENCY, report->pfn);
+}
+
+/*
+ * The machine stops.  Nothing that may be corrupt can keep it from that: who finds that
+ * this CPU is in the middle of a report says less and stops at once.  Silent is only a
+ * CPU on which panic() is at work, which is its own word and not ours.
+ */
+static void pc_report_and_stop(const struct pc_report *report, const char *culprit)
+{
+	if (panic_on_this_cpu())
+		return;
+	if (!__this_cpu_xchg(pc_reporting, true)) {
+		if (atomic_xchg(&pc_panicking, 1))
+			pc_wait_for_panic();
+		if (!panic_in_progress())
+			pc_say(report, culprit);
+	}
+	pc_stop(report, culprit);
+}
+
+static void pc_report_and_go_on(const struct pc_report *report, const char *culprit)
+{
+	if (__this_cpu_read(pc_reporting) || xchg(&pc_seen[report->violation], true))
+		return;
+	__this_cpu_write(pc_reporting, true);
+	pc_say(report, culprit);
+	check_panic_on_warn("page_consistency");
+	__this_cpu_write(pc_reporting, false);
+}
+
 /**
  * pc_report - report a violation and act by policy
  * @report: all that is known
@@ -330,30 +514,17 @@ static void pc_wait_for_panic(void)
  */
 void pc_report(const struct pc_report *report)
 {
+	char culprit[PC_CULPRIT_BYTES];
+
 	KUNIT_STATIC_STUB_REDIRECT(pc_report, report);
 
+	if (pc_expected(report))
+		return;
 	guard(irqsave)();
 	atomic_long_inc(&pc_count);
-	if (__this_cpu_read(pc_reporting))
-		return;
-	__this_cpu_write(pc_reporting, true);
-
-	if (pc_policy == PC_POLICY_PANIC && atomic_xchg(&pc_panicking, 1)) {
-		pc_wait_for_panic();
-	} else if (pc_policy == PC_POLICY_PANIC ||
-		   !xchg(&pc_seen[report->violation], true)) {
-		printk_deferred_enter();
-		pc_print(report);
-		if (pc_policy != PC_POLICY_PANIC)
-			dump_stack();
-		printk_deferred_exit();
-		add_taint(TAINT_BAD_PAGE, LOCKDEP_STILL_OK);
-		trace_error_report_end(ERROR_DETECTOR_PAGE_CONSISTENCY, report->pfn);
-		if (pc_policy != PC_POLICY_PANIC)
-			check_panic_on_warn("page_consistency");
-	}
-	if (pc_policy == PC_POLICY_PANIC)
-		pc_stop(report);
-
-	__this_cpu_write(pc_reporting, false);
+	snprintf(culprit, sizeof(culprit), "%pS", (void *)pc_culprit(report->event == PC_VERIFY));
+	if (pc_stops())
+		pc_report_and_stop(report, culprit);
+	else
+		pc_report_and_go_on(report, culprit);
 }

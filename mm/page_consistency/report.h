@@ -16,6 +16,10 @@ enum pc_violation {
 	PC_HANDED_OUT_TWICE,	/* handed out, but recorded outside already */
 	PC_NOT_HANDED_OUT,	/* freed, but recorded inside already */
 	PC_FREED_RESERVED,	/* freed while still PageReserved */
+	PC_FREED_IN_USE,	/* freed, but counted, mapped or typed: it has an owner */
+	PC_WRONG_ORDER,		/* freed as a block that it is not */
+	PC_PUT_TOO_OFTEN,	/* put, and the count is below zero */
+	PC_COUNTED,		/* in the allocator, but somebody has a reference */
 	PC_LISTED_OUTSIDE,	/* on a free list, but recorded outside */
 	PC_BAD_PRIMARY,		/* record damaged: the primary is not what it must be */
 	PC_BAD_SECONDARY,	/* record damaged: the secondary is not what it must be */
@@ -27,6 +31,8 @@ enum pc_violation {
 	PC_BAD_BLOCK,		/* PageBuddy or order contradict the record */
 	PC_BAD_LINK,		/* free-list pointers do not lead back */
 	PC_NOT_REACHED,		/* a page went out or in, and the record did not change */
+	PC_BAD_STATE,		/* a variable of the checker is not what it must be */
+	PC_TOO_LATE,		/* no pass was complete for longer than allowed */
 	PC_BAD_FRAME,		/* hardware: memory failed that holds part of the record */
 	PC_NR_VIOLATIONS
 };
@@ -42,6 +48,7 @@ enum pc_event {
 	PC_LEAVE_PCP,
 	PC_JOIN_PCP,
 	PC_MEMORY_FAILURE,
+	PC_PUT,
 	PC_NR_EVENTS
 };
 
@@ -95,6 +102,9 @@ struct pc_frame {
  * @has_root: @root is valid
  * @pfn: first page of the block
  * @order: of the block
+ * @wrong: the page of the block that is not as it must be, counted from @pfn; the
+ *	   first, if there are several
+ * @has_link: @link is valid; it may well be NULL
  * @section: pc_section_nr() of the offending pages
  * @fault: the words, bits in the mask as they were before they were changed
  * @entry: the table entry as it was found
@@ -102,7 +112,9 @@ struct pc_frame {
  * @zone: whose free list, for lists
  * @link: for PC_BAD_LINK, the pointer that does not lead back
  * @frame: for PC_BAD_FRAME, what the failed memory holds
- * @caller: return address of the hook
+ * @state: for PC_BAD_STATE, the name of the variable
+ *
+ * Who called the allocator is not in it: that is found on the stack, if it is said.
  *
  * The state the record should have had follows from @event: a hand-out, any list
  * and PC_VERIFY's list audit expect "inside", taking back expects "outside".
@@ -115,8 +127,10 @@ struct pc_report {
 	bool has_words;
 	bool has_entry;
 	bool has_root;
+	bool has_link;
 	unsigned long pfn;
 	unsigned int order;
+	unsigned long wrong;
 	unsigned long section;
 	struct dual_bitmap_fault fault;
 	struct pc_section entry;
@@ -124,7 +138,17 @@ struct pc_report {
 	const struct zone *zone;
 	const void *link;
 	const struct pc_frame *frame;
-	unsigned long caller;
+	const char *state;
+};
+
+/**
+ * struct pc_probe - what the self-test expects
+ * @violation: of this kind
+ * @reports: so many were taken
+ */
+struct pc_probe {
+	enum pc_violation violation;
+	unsigned int reports;
 };
 
 /* What page_consistency= has asked for. */
@@ -137,8 +161,12 @@ enum pc_policy {
 extern enum pc_policy pc_policy;
 
 const char *pc_policy_name(void);
+void pc_policy_settle(void);
+const char *pc_report_bad_state(void);
 const char *pc_part_name(enum pc_part part);
 unsigned long pc_violation_count(void);
+unsigned long pc_culprit(bool own);
+void pc_expect(struct pc_probe *probe);
 void pc_report(const struct pc_report *report);
 void __printf(1, 2) pc_panic(const char *fmt, ...);
 

@@ -30,6 +30,7 @@
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
 #include <linux/mutex.h>
+#include <linux/notifier.h>
 #include <linux/page_consistency.h>
 #include <linux/preempt.h>
 #include <linux/printk.h>
@@ -41,7 +42,9 @@
 #include <linux/smp.h>
 #include <linux/spinlock.h>
 #include <linux/stop_machine.h>
+#include <linux/suspend.h>
 #include <linux/time64.h>
+#include <linux/timer.h>
 #include <linux/wait.h>
 
 #include "../internal.h"
@@ -120,7 +123,7 @@ static void pc_report_pair(unsigned long section, const struct dual_bitmap *map,
 {
 	struct pc_report report = {
 		.violation = PC_BAD_PAIR, .event = PC_VERIFY, .has_words = true,
-		.section = section, .caller = _RET_IP_,
+		.section = section,
 		.fault = {
 			.word = word, .mask = bad,
 			.primary = READ_ONCE(map->primary[word]),
@@ -192,7 +195,7 @@ static void pc_suspect(unsigned long section, unsigned long word, struct pc_veri
 /* A lookup has failed: the section has gone, or its entry is damaged. */
 static void pc_suspect_entry(unsigned long section, struct pc_verified *result)
 {
-	struct pc_report report = { .event = PC_VERIFY, .caller = _RET_IP_ };
+	struct pc_report report = { .event = PC_VERIFY };
 	struct dual_bitmap map;
 
 	guard(mutex)(&pc_store_mutex);
@@ -218,7 +221,14 @@ static bool pc_compare_step(unsigned long section, unsigned long *word, unsigned
 	return true;
 }
 
-static void pc_compare_section(unsigned long section, struct pc_verified *result)
+/**
+ * pc_verify_section - compare both arrays of a section
+ * @section: its number; may have gone meanwhile
+ * @result: counts
+ *
+ * Context: Process context, may sleep.
+ */
+void pc_verify_section(unsigned long section, struct pc_verified *result)
 {
 	unsigned long word = 0, end;
 
@@ -273,10 +283,11 @@ static enum pc_recorded pc_free_canary(unsigned long pfn, unsigned int order)
 
 /*
  * Does a page that goes out and in pass the hooks?  Nobody is made to reclaim for it:
- * without a free page at hand there is nothing to be seen this time.  A pair that is
- * damaged is not the question here.
+ * without a free page at hand there is nothing to be seen this time, and what could not
+ * be seen does not count.  A pair that is damaged is not the question here.  Returns
+ * false if a hook was passed by.
  */
-static bool pc_canary_lives(unsigned int order, unsigned long *pfn)
+static bool pc_canary_lives(unsigned int order, unsigned long *pfn, struct pc_verified *result)
 {
 	enum pc_recorded recorded = PC_OUTSIDE;
 	struct page *page;
@@ -295,12 +306,14 @@ static bool pc_canary_lives(unsigned int order, unsigned long *pfn)
 			return recorded == PC_DAMAGED;
 		}
 	}
+	if (recorded == PC_INSIDE)
+		result->proofs += 2;
 	return recorded != PC_OUTSIDE;
 }
 
 /**
  * pc_prove_alive - prove that the hooks are reached
- * @result: counts
+ * @result: counts; its proofs are PC_PROOFS if everything was seen
  *
  * The static key is on, in its counter and in the code; and a page, and a block too
  * large for the per-CPU lists, are seen outside after they were handed out and inside
@@ -311,16 +324,15 @@ static bool pc_canary_lives(unsigned int order, unsigned long *pfn)
 void pc_prove_alive(struct pc_verified *result)
 {
 	static const unsigned int orders[] = { 0, PAGE_ALLOC_COSTLY_ORDER + 1 };
-	struct pc_report report = {
-		.event = PC_VERIFY, .violation = PC_NOT_REACHED, .caller = _RET_IP_,
-	};
+	struct pc_report report = { .event = PC_VERIFY, .violation = PC_NOT_REACHED };
 	bool on = static_key_enabled(&page_consistency_enabled) && page_consistency_on();
 	int i;
 
+	result->proofs += on;
 	for (i = 0; i < ARRAY_SIZE(orders); i++) {
 		report.order = orders[i];
 		report.pfn = 0;
-		if (pc_canary_lives(orders[i], &report.pfn) && on)
+		if (pc_canary_lives(orders[i], &report.pfn, result) && on)
 			continue;
 		report.section = pc_section_nr(report.pfn);
 		result->mismatches++;
@@ -332,9 +344,10 @@ static int pc_verify_all(struct pc_verified *result)
 {
 	unsigned long section;
 
+	pc_check_state(result);
 	for (section = pc_next_section(0); section < READ_ONCE(pc_store.nr_sections);
 	     section = pc_next_section(section + 1)) {
-		pc_compare_section(section, result);
+		pc_verify_section(section, result);
 		if (fatal_signal_pending(current))
 			return -EINTR;
 	}
@@ -374,10 +387,17 @@ int pc_verify(struct pc_verified *result)
  * The scrubber.  A task of its own does the same all the time, as slowly as the period
  * allows.  Nice, but not idle: how soon damage is found is a promise.
  */
-static unsigned int pc_scrub_ms = IS_ENABLED(CONFIG_PAGE_CONSISTENCY_ENFORCED) ?
-				  60 * MSEC_PER_SEC : 0;
+#define PC_SCRUB_MS	(IS_ENABLED(CONFIG_PAGE_CONSISTENCY_ENFORCED) ? 60 * MSEC_PER_SEC : 0)
+
+static unsigned int pc_scrub_ms = PC_SCRUB_MS;
+static unsigned int pc_scrub_ms_inverse = ~PC_SCRUB_MS;	/* compared with it in each pass */
+static DEFINE_MUTEX(pc_scrub_ms_mutex);
 static atomic_t pc_scrub_changes;
 static DECLARE_WAIT_QUEUE_HEAD(pc_scrub_wait);
+
+/* How long damage may go unnoticed before that is a violation itself; 0: as long as it takes. */
+static unsigned int pc_max_latency_ms __ro_after_init;
+static struct timer_list pc_latency_timer;
 
 /* Between sections it can be held. A semaphore, for it is not always the holder who releases. */
 static DEFINE_SEMAPHORE(pc_scrub_turn, 1);
@@ -398,9 +418,13 @@ struct pc_pass {
 	unsigned long all;
 };
 
-/* What is known of passes.  @seen: everything was looked at once since then. */
+/*
+ * What is known of passes.  @seen: everything was looked at once since then.  A pass in
+ * which not all could be seen is not one of them.
+ */
 static struct {
 	unsigned long passes;
+	unsigned long incomplete;
 	u64 work_ns;
 	u64 longest_ns;
 	u64 seen;
@@ -425,6 +449,7 @@ void pc_scrub_state(struct pc_scrubbed *state)
 	guard(spinlock_irqsave)(&pc_scrub_stats_lock);
 	*state = (struct pc_scrubbed) {
 		.passes = pc_scrub_stats.passes, .work_ns = pc_scrub_stats.work_ns,
+		.incomplete = pc_scrub_stats.incomplete,
 	};
 	if (READ_ONCE(pc_scrub_ms) && pc_scrub_stats.seen)
 		state->latency_ns = max(pc_scrub_stats.longest_ns, now - pc_scrub_stats.seen);
@@ -437,15 +462,84 @@ static void pc_scrub_begin_anew(u64 now)
 	pc_scrub_stats.seen = now;
 }
 
-static void pc_scrub_account(u64 start, u64 work)
+static void pc_scrub_account(u64 start, u64 work, const struct pc_verified *result)
 {
 	u64 now = ktime_get_ns();
 
 	guard(spinlock_irqsave)(&pc_scrub_stats_lock);
+	if (result->proofs != PC_PROOFS) {
+		pc_scrub_stats.incomplete++;
+		return;
+	}
 	pc_scrub_stats.passes++;
 	pc_scrub_stats.work_ns = work;
 	pc_scrub_stats.longest_ns = max(pc_scrub_stats.longest_ns, now - pc_scrub_stats.seen);
 	pc_scrub_stats.seen = start;
+}
+
+static bool pc_scrub_is_too_late(u64 now)
+{
+	guard(spinlock_irqsave)(&pc_scrub_stats_lock);
+	return now - pc_scrub_stats.seen > (u64)pc_max_latency_ms * NSEC_PER_MSEC;
+}
+
+/*
+ * Not by the scrubber: it may be what hangs.  While the machine goes to sleep nothing is
+ * promised, since tasks are frozen long before the clock stands still.
+ */
+static void pc_latency_check(struct timer_list *timer)
+{
+	struct pc_report report = {
+		.event = PC_VERIFY, .violation = PC_TOO_LATE, .state = "max_latency_ms",
+	};
+
+	if (pc_scrub_is_too_late(ktime_get_ns())) {
+		pc_report(&report);
+		pc_scrub_begin_anew(ktime_get_ns());
+	}
+	mod_timer(timer, jiffies + msecs_to_jiffies(pc_max_latency_ms / 4 + 1));
+}
+
+static int pc_latency_sleep(struct notifier_block *self, unsigned long action, void *unused)
+{
+	switch (action) {
+	case PM_HIBERNATION_PREPARE:
+	case PM_SUSPEND_PREPARE:
+	case PM_RESTORE_PREPARE:
+		timer_delete_sync(&pc_latency_timer);
+		break;
+	case PM_POST_HIBERNATION:
+	case PM_POST_SUSPEND:
+	case PM_POST_RESTORE:
+		pc_scrub_begin_anew(ktime_get_ns());
+		mod_timer(&pc_latency_timer, jiffies + 1);
+		break;
+	}
+	return NOTIFY_DONE;
+}
+
+static void __init pc_latency_init(void)
+{
+	if (!pc_max_latency_ms)
+		return;
+	timer_setup(&pc_latency_timer, pc_latency_check, 0);
+	pm_notifier(pc_latency_sleep, 0);
+	pc_scrub_begin_anew(ktime_get_ns());
+	mod_timer(&pc_latency_timer, jiffies + 1);
+}
+
+/* Its own variables, as pc_check_state() does with those of others. */
+static void pc_scrub_check_state(struct pc_verified *result)
+{
+	struct pc_report report = {
+		.event = PC_VERIFY, .violation = PC_BAD_STATE, .state = "scrub_ms",
+	};
+
+	scoped_guard(mutex, &pc_scrub_ms_mutex)
+		if (pc_scrub_ms_inverse == ~pc_scrub_ms)
+			return;
+	result->mismatches++;
+	pc_report(&report);
 }
 
 /* Wait until this part of the pass has had its share of the period; false: begin anew. */
@@ -477,7 +571,7 @@ static bool pc_scrub_sections(struct pc_pass *pass, struct pc_verified *result)
 	for (section = pc_next_section(0); section < READ_ONCE(pc_store.nr_sections);
 	     section = pc_next_section(section + 1)) {
 		pc_scrub_turn_begin();
-		pc_compare_section(section, result);
+		pc_verify_section(section, result);
 		pc_audit_section(section, result);
 		up(&pc_scrub_turn);
 		pass->done++;
@@ -498,13 +592,16 @@ static void pc_scrub_pass(int changes)
 		.all = READ_ONCE(pc_store.tracked) + 1,
 	};
 
+	/* First, for they say where to look, and for how long. */
+	pc_check_state(&result);
+	pc_scrub_check_state(&result);
 	if (!pc_scrub_sections(&pass, &result))
 		return;
 	pc_scrub_turn_begin();
 	pc_audit_zones(&result);
 	pc_prove_alive(&result);
 	up(&pc_scrub_turn);
-	pc_scrub_account(pass.start, task_sched_runtime(current) - work);
+	pc_scrub_account(pass.start, task_sched_runtime(current) - work, &result);
 	pass.done = pass.all;
 	pc_scrub_pace(&pass);
 }
@@ -539,14 +636,28 @@ unsigned int pc_scrub_period(void)
 }
 
 /**
+ * pc_max_latency - how long damage may go unnoticed before that is a violation
+ *
+ * Context: Any.
+ * Return: milliseconds, 0 if there is no limit.
+ */
+unsigned int pc_max_latency(void)
+{
+	return pc_max_latency_ms;
+}
+
+/**
  * pc_scrub_set_period - change the period, at once
  * @ms: milliseconds, 0 for no scrubbing
  *
- * Context: Any that may wake up a task.
+ * Context: Process context, may sleep.
  */
 void pc_scrub_set_period(unsigned int ms)
 {
-	WRITE_ONCE(pc_scrub_ms, ms);
+	scoped_guard(mutex, &pc_scrub_ms_mutex) {
+		WRITE_ONCE(pc_scrub_ms, ms);
+		pc_scrub_ms_inverse = ~ms;
+	}
 	atomic_inc(&pc_scrub_changes);
 	wake_up(&pc_scrub_wait);
 }
@@ -576,9 +687,14 @@ static int pc_scrub_ms_set(const char *text, const struct kernel_param *param)
 	unsigned int ms;
 	int error = kstrtouint(text, 0, &ms);
 
-	if (!error)
-		pc_scrub_set_period(ms);
-	return error;
+	if (error)
+		return error;
+	if (!ms && IS_ENABLED(CONFIG_PAGE_CONSISTENCY_ENFORCED)) {
+		pr_err("scrub_ms=0 is refused, this kernel must not run without scrubbing\n");
+		return -EPERM;
+	}
+	pc_scrub_set_period(ms);
+	return 0;
 }
 
 static const struct kernel_param_ops pc_scrub_ms_ops = {
@@ -589,6 +705,7 @@ static const struct kernel_param_ops pc_scrub_ms_ops = {
 #undef MODULE_PARAM_PREFIX
 #define MODULE_PARAM_PREFIX "page_consistency."
 module_param_cb(scrub_ms, &pc_scrub_ms_ops, &pc_scrub_ms, 0644);
+module_param_named(max_latency_ms, pc_max_latency_ms, uint, 0444);
 
 static int __init pc_scrub_init(void)
 {
@@ -599,6 +716,7 @@ static int __init pc_scrub_init(void)
 	task = kthread_run(pc_scrub_thread, NULL, "page_consistency");
 	if (IS_ERR(task))
 		pc_panic("asked for and not possible: no task for scrubbing (%pe)", task);
+	pc_latency_init();
 	return 0;
 }
 late_initcall(pc_scrub_init);

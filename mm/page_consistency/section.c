@@ -35,8 +35,84 @@ struct pc_store pc_store __read_mostly;
 struct pc_store pc_store __ro_after_init;
 #endif
 
+bool pc_remote __ro_after_init;
+
 /* Guards changes of the table. */
 DEFINE_MUTEX(pc_store_mutex);
+
+/*
+ * What leads to everything else is kept twice, the second time inverted; each pass
+ * compares.
+ */
+static struct {
+	unsigned long roots;
+	unsigned long inverted;
+	unsigned long nr_sections;
+	unsigned long tracked;
+} pc_store_inverse;
+
+/**
+ * pc_store_copy - what leads to the table has changed
+ *
+ * Context: Boot, or pc_store_mutex.
+ */
+void pc_store_copy(void)
+{
+	pc_store_inverse.roots = ~(unsigned long)pc_store.roots;
+	pc_store_inverse.inverted = ~(unsigned long)pc_store.inverted;
+	pc_store_inverse.nr_sections = ~pc_store.nr_sections;
+}
+
+/**
+ * pc_set_tracked - the number of tracked sections has changed
+ * @tracked: the number
+ *
+ * Context: Boot, or pc_store_mutex.
+ */
+void pc_set_tracked(unsigned long tracked)
+{
+	pc_store.tracked = tracked;
+	pc_store_inverse.tracked = ~tracked;
+}
+
+/* As many sections have a record as are tracked. */
+static bool pc_tracked_is_sound(void)
+{
+	unsigned long section, found = 0;
+
+	if (pc_store_inverse.tracked != ~pc_store.tracked)
+		return false;
+	/* Damaged ones count: they are reported as what they are. */
+	for (section = pc_next_section(0); section < pc_store.nr_sections;
+	     section = pc_next_section(section + 1))
+		found++;
+	return found == pc_store.tracked;
+}
+
+/**
+ * pc_store_bad_state - is what leads to the table what it was?
+ *
+ * Context: pc_store_mutex.
+ * Return: NULL, or the name of what is not.
+ */
+const char *pc_store_bad_state(void)
+{
+	const unsigned long *absent;
+
+	lockdep_assert_held(&pc_store_mutex);
+	if (pc_store_inverse.roots != ~(unsigned long)pc_store.roots)
+		return "table roots";
+	if (pc_store_inverse.inverted != ~(unsigned long)pc_store.inverted)
+		return "inverted table roots";
+	if (pc_store_inverse.nr_sections != ~pc_store.nr_sections)
+		return "length of the table";
+	absent = (const unsigned long *)pc_absent_root();
+	if (memchr_inv(absent, 0, PAGE_SIZE))
+		return "entries of untracked sections";
+	if (!pc_tracked_is_sound())
+		return "number of tracked sections";
+	return NULL;
+}
 
 /* Several small arrays share a page, large ones are chunks of their own. */
 #define PC_CHUNK_BYTES	max(PC_ARRAY_BYTES, PAGE_SIZE)
@@ -57,6 +133,21 @@ struct pc_cluster {
 	phys_addr_t lowest;
 };
 
+/*
+ * Does somebody who knows nothing of the table say that the section has to be in it?
+ * The memory model does, with SPARSEMEM; one that holds nothing but its own memory map is
+ * online and has no page that was ever freed in.
+ */
+static bool pc_must_be_tracked(const struct pc_store *store, unsigned long section)
+{
+#ifdef CONFIG_SPARSEMEM
+	return store == &pc_store && section < NR_MEM_SECTIONS && online_section_nr(section) &&
+	       !PageVmemmapSelfHosted(pfn_to_page(section << PC_SECTION_SHIFT));
+#else
+	return false;
+#endif
+}
+
 /**
  * pc_store_failure - why pc_store_lookup() failed
  * @store: the table
@@ -64,7 +155,7 @@ struct pc_cluster {
  * @report: gets the section and its entry, or the root that does not lead to it
  *
  * Context: Any.
- * Return: what to report; PC_BAD_POINTER means not tracked.
+ * Return: what to report; PC_BAD_POINTER means not tracked, and rightly so.
  */
 enum pc_violation pc_store_failure(const struct pc_store *store, unsigned long section,
 				   struct pc_report *report)
@@ -87,9 +178,9 @@ enum pc_violation pc_store_failure(const struct pc_store *store, unsigned long s
 
 	report->entry = root[pc_root_index(section)];
 	report->has_entry = true;
-	if (pc_section_absent(&report->entry) || pc_section_dormant(&report->entry, section))
-		return PC_BAD_POINTER;
-	return PC_BAD_ENTRY;
+	if (!pc_section_absent(&report->entry) && !pc_section_dormant(&report->entry, section))
+		return PC_BAD_ENTRY;
+	return pc_must_be_tracked(store, section) ? PC_BAD_ENTRY : PC_BAD_POINTER;
 }
 
 /**
@@ -277,7 +368,7 @@ static const char * __init pc_node_secondaries(int nid, struct pc_cluster *clust
 			/* Everything starts outside: freeing it in is a transition too. */
 			dual_bitmap_init(&entry->map, PC_SECTION_PAGES, true);
 			entry->seal = pc_seal(&entry->map, section);
-			pc_store.tracked++;
+			pc_set_tracked(pc_store.tracked + 1);
 			pc_store.distance = min(pc_store.distance,
 						pc_distance(entry->map.primary,
 							    entry->map.secondary));
@@ -308,7 +399,7 @@ static const char * __init pc_node_init(int nid)
 	if (why)
 		return why;
 
-	if (pc_store.remote) {
+	if (pc_remote) {
 		secondary.nid = next_node_in(nid, node_states[N_MEMORY]);
 		if (secondary.nid == nid)
 			return "the second bitmap was asked for on another node, and there is none";
@@ -333,7 +424,7 @@ const char * __init pc_store_init(bool remote)
 	int nid;
 
 	pc_store.distance = PHYS_ADDR_MAX;
-	pc_store.remote = remote;
+	pc_remote = remote;
 	why = pc_table_init();
 	for_each_node_state(nid, N_MEMORY) {
 		if (why)
@@ -342,5 +433,6 @@ const char * __init pc_store_init(bool remote)
 	}
 	if (!why && !pc_store.tracked)
 		why = "no memory to track";
+	pc_store_copy();
 	return why;
 }

@@ -12,6 +12,9 @@
 #include "report.h"
 #include "table.h"
 
+/* Changes when the meaning of its bits, or the way to them, does. */
+#define PC_RECORD_VERSION	1
+
 /**
  * struct pc_store - where the record of every PFN is
  * @roots: pages of PC_ROOT_SECTIONS entries; roots without a tracked section
@@ -21,7 +24,6 @@
  * @tracked: sections that are tracked now
  * @bytes: all memory taken, table included
  * @distance: bytes between the two words of a pair, the smallest there ever was
- * @remote: the secondary of a section has to be on another node
  */
 struct pc_store {
 	struct pc_section **roots;
@@ -30,10 +32,12 @@ struct pc_store {
 	unsigned long tracked;
 	unsigned long bytes;
 	phys_addr_t distance;
-	bool remote;
 };
 
 extern struct pc_store pc_store;
+
+/* The secondary of a section has to be on another node. */
+extern bool pc_remote;
 
 /*
  * Guards changes of the table.  Whoever looks a section up and uses its arrays with
@@ -88,6 +92,9 @@ enum pc_violation pc_store_failure(const struct pc_store *store, unsigned long s
 unsigned long pc_next_section(unsigned long section);
 
 const char *pc_store_init(bool remote);
+void pc_store_copy(void);
+void pc_set_tracked(unsigned long tracked);
+const char *pc_store_bad_state(void);
 
 /* How far apart two arrays are, in bytes. */
 static inline phys_addr_t pc_distance(const void *a, const void *b)

@@ -35,9 +35,11 @@ struct taken {
 	unsigned long count_before;
 	const u64 *watch;		/* a word of the page that must survive */
 	u64 seen;			/* its value when the last report was made */
+	unsigned long culprit;		/* whom the last report would name */
 };
 
-static void take_report(const struct pc_report *report)
+/* Its name is one of the checker's, so that it is not taken for the culprit itself. */
+static void pc_take_report(const struct pc_report *report)
 {
 	struct taken *taken = kunit_get_current_test()->priv;
 
@@ -47,6 +49,7 @@ static void take_report(const struct pc_report *report)
 		taken->reports[taken->taken] = *report;
 	if (report->frame)
 		taken->frame = *report->frame;
+	taken->culprit = pc_culprit(report->event == PC_VERIFY);
 	taken->taken++;
 }
 
@@ -86,7 +89,7 @@ static __maybe_unused int page_consistency_init_test(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, taken);
 	taken->count_before = pc_violation_count();
 	test->priv = taken;
-	kunit_activate_static_stub(test, pc_report, take_report);
+	kunit_activate_static_stub(test, pc_report, pc_take_report);
 	/* It would see the damage, and its reports are nobody's to take. */
 	pc_scrub_hold();
 	return 0;
@@ -108,13 +111,16 @@ static __maybe_unused void free_block(void *block)
 {
 	struct page *page = block;
 
-	__free_pages(page, page_private(page));
+	free_frozen_pages(page, page_private(page));
 }
 
-/* A block that is freed with the test; its order is kept in page_private(). */
+/*
+ * A block that is freed with the test; its order is kept in page_private().  It has no
+ * reference, as a block that is about to be freed, or handed out, has none.
+ */
 static __maybe_unused struct page *get_block(struct kunit *test, unsigned int order)
 {
-	struct page *page = alloc_pages(GFP_KERNEL, order);
+	struct page *page = alloc_frozen_pages(GFP_KERNEL, order);
 
 	KUNIT_ASSERT_NOT_NULL(test, page);
 	set_page_private(page, order);

@@ -165,6 +165,51 @@ static void flipped_bit_of_a_free_block_is_reported(struct kunit *test)
 	undo_lists(test, &lists);
 }
 
+static void leave_counted(struct lists *lists, void *arg)
+{
+	set_page_count(lists->page[1], *(int *)arg);
+	page_consistency_leave(lists->page[1], lists->zone, lists->order, MIGRATE_MOVABLE);
+	set_page_count(lists->page[1], 0);
+}
+
+/* Put, or got, since it was freed. */
+static void listed_page_with_references_is_reported(struct kunit *test)
+{
+	struct lists lists;
+	int count;
+
+	make_lists(test, &lists, 2);
+	for (count = -1; count <= 1; count += 2) {
+		with_lists(&lists, leave_counted, &count);
+		expect_report(test, PC_COUNTED, PC_LEAVE_LIST);
+	}
+	undo_lists(test, &lists);
+}
+
+/* A head that was wiped: nothing is taken for a pointer to page 0. */
+static void join_wiped_head(struct lists *lists, void *arg)
+{
+	struct list_head saved = *lists->head;
+
+	lists->head->next = NULL;
+	page_consistency_join(lists->zone, lists->order, MIGRATE_MOVABLE, false);
+	*lists->head = saved;
+}
+
+static void wiped_list_head_is_reported_as_a_link(struct kunit *test)
+{
+	const struct pc_report *report;
+	struct lists lists;
+
+	make_lists(test, &lists, 2);
+	with_lists(&lists, join_wiped_head, NULL);
+	report = expect_report(test, PC_BAD_LINK, PC_JOIN_LIST);
+	KUNIT_EXPECT_TRUE(test, report->has_link);
+	KUNIT_EXPECT_NULL(test, report->link);
+	KUNIT_EXPECT_NULL(test, report->page);
+	undo_lists(test, &lists);
+}
+
 struct link_flip {
 	bool prev;
 	unsigned int bit;
@@ -262,6 +307,8 @@ static struct kunit_case page_consistency_lists_cases[] = {
 	KUNIT_CASE_PARAM(listed_page_in_use_is_reported, order_gen_params),
 	KUNIT_CASE(block_that_contradicts_the_record_is_reported),
 	KUNIT_CASE(flipped_bit_of_a_free_block_is_reported),
+	KUNIT_CASE(listed_page_with_references_is_reported),
+	KUNIT_CASE(wiped_list_head_is_reported_as_a_link),
 	KUNIT_CASE(flipped_link_of_a_page_is_reported),
 	KUNIT_CASE(head_that_skips_a_block_is_reported),
 	KUNIT_CASE(flipped_link_of_a_list_head_is_reported),

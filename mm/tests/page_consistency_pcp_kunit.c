@@ -151,6 +151,22 @@ static void listed_page_in_use_is_reported(struct kunit *test)
 	undo_list(test, &list);
 }
 
+/* Put, or got, since it was freed. */
+static void listed_page_with_references_is_reported(struct kunit *test)
+{
+	struct pcp_list list;
+	int count;
+
+	make_list(test, &list, 0);
+	for (count = -1; count <= 1; count += 2) {
+		set_page_count(list.page[1], count);
+		page_consistency_leave_pcp(list.page[1], &list.head, 0);
+		expect_report(test, PC_COUNTED, PC_LEAVE_PCP);
+	}
+	set_page_count(list.page[1], 0);
+	undo_list(test, &list);
+}
+
 static struct kunit_case page_consistency_pcp_cases[] = {
 	KUNIT_CASE_PARAM(healthy_list_is_silent, order_gen_params),
 	KUNIT_CASE(flipped_bit_of_a_link_is_reported),
@@ -158,6 +174,7 @@ static struct kunit_case page_consistency_pcp_cases[] = {
 	KUNIT_CASE(flipped_bit_of_the_head_is_reported),
 	KUNIT_CASE(pointer_that_is_no_struct_page_is_reported),
 	KUNIT_CASE_PARAM(listed_page_in_use_is_reported, order_gen_params),
+	KUNIT_CASE(listed_page_with_references_is_reported),
 	{}
 };
 

@@ -42,7 +42,7 @@ static void make_free_blocks(struct kunit *test)
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(page); i++) {
-		page[i] = alloc_pages(GFP_KERNEL, PAGE_ALLOC_COSTLY_ORDER + 1);
+		page[i] = alloc_frozen_pages(GFP_KERNEL, PAGE_ALLOC_COSTLY_ORDER + 1);
 		KUNIT_ASSERT_NOT_NULL(test, page[i]);
 		set_page_private(page[i], PAGE_ALLOC_COSTLY_ORDER + 1);
 	}
@@ -51,7 +51,7 @@ static void make_free_blocks(struct kunit *test)
 			KUNIT_ASSERT_EQ(test, 0,
 					kunit_add_action_or_reset(test, free_block, page[i]));
 		else
-			__free_pages(page[i], PAGE_ALLOC_COSTLY_ORDER + 1);
+			free_frozen_pages(page[i], PAGE_ALLOC_COSTLY_ORDER + 1);
 	}
 }
 
@@ -189,6 +189,31 @@ static void flipped_link_of_a_free_block_is_found(struct kunit *test)
 		with_spot(test, audit_flipped_link, &what);
 		KUNIT_EXPECT_EQ(test, what.mismatches, 1);
 		expect_report(test, PC_BAD_LINK, PC_VERIFY);
+	}
+}
+
+/* Each page of the block: whoever has put it since it was freed, or got it. */
+static void audit_counted_page(struct spot *spot, void *arg)
+{
+	struct page *page = spot->page[1] + (1UL << spot->order) - 1;
+	struct bit_of *what = arg;
+
+	set_page_count(page, what->bit ? 1 : -1);
+	what->mismatches = audit(spot, 1);
+	set_page_count(page, 0);
+}
+
+static void page_with_references_in_a_free_block_is_found(struct kunit *test)
+{
+	const struct pc_report *report;
+	struct bit_of what = { };
+
+	make_free_blocks(test);
+	for (what.bit = 0; what.bit < 2; what.bit++) {
+		with_spot(test, audit_counted_page, &what);
+		KUNIT_EXPECT_EQ(test, what.mismatches, 1);
+		report = expect_report(test, PC_COUNTED, PC_VERIFY);
+		KUNIT_EXPECT_EQ(test, report->wrong, (1UL << report->order) - 1);
 	}
 }
 
@@ -424,6 +449,19 @@ static void page_in_use_on_a_cpu_list_is_found(struct kunit *test)
 	undo_cpu_list(test, list, 2);
 }
 
+static void page_with_references_on_a_cpu_list_is_found(struct kunit *test)
+{
+	struct cpu_list *list = make_cpu_list(test, 0);
+	const struct pc_report *report;
+
+	set_page_count(list->page[1], -1);
+	KUNIT_EXPECT_EQ(test, audit_cpu_list(list), 1);
+	report = expect_report(test, PC_COUNTED, PC_VERIFY);
+	KUNIT_EXPECT_PTR_EQ(test, report->page, list->page[1]);
+	set_page_count(list->page[1], 0);
+	undo_cpu_list(test, list, 0);
+}
+
 /* --- Are the hooks reached? */
 
 static enum pc_recorded always_inside(unsigned long pfn)
@@ -455,6 +493,7 @@ static void prove_alive(struct kunit *test, enum pc_recorded (*recorded)(unsigne
 	if (recorded)
 		kunit_deactivate_static_stub(test, pc_recorded);
 	KUNIT_EXPECT_EQ(test, result.mismatches, mismatches);
+	KUNIT_EXPECT_EQ(test, result.proofs == PC_PROOFS, !mismatches);
 }
 
 static void reached_hooks_are_not_reported(struct kunit *test)
@@ -655,6 +694,7 @@ static struct kunit_case page_consistency_scrub_cases[] = {
 	KUNIT_CASE(sound_block_is_not_reported),
 	KUNIT_CASE(flipped_word_of_a_free_block_is_found),
 	KUNIT_CASE(flipped_link_of_a_free_block_is_found),
+	KUNIT_CASE(page_with_references_in_a_free_block_is_found),
 	KUNIT_CASE(block_that_looks_used_is_found_by_its_neighbours),
 	KUNIT_CASE(block_that_is_recorded_outside_is_found_by_its_neighbours),
 	KUNIT_CASE(flipped_link_of_a_head_is_found),
@@ -663,6 +703,7 @@ static struct kunit_case page_consistency_scrub_cases[] = {
 	KUNIT_CASE(sound_cpu_list_is_not_reported),
 	KUNIT_CASE(flipped_link_of_a_cpu_list_is_found),
 	KUNIT_CASE(page_in_use_on_a_cpu_list_is_found),
+	KUNIT_CASE(page_with_references_on_a_cpu_list_is_found),
 	KUNIT_CASE(reached_hooks_are_not_reported),
 	KUNIT_CASE(hand_out_that_is_not_recorded_is_reported),
 	KUNIT_CASE(free_that_is_not_recorded_is_reported),

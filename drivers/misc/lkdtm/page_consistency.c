@@ -55,6 +55,36 @@ static void lkdtm_PAGE_FREE_MISALIGNED(void)
 	violate(PAGE_CONSISTENCY_FREE_MISALIGNED);
 }
 
+/* A block is freed of which one page is somebody else's. */
+static void lkdtm_PAGE_FREE_IN_USE(void)
+{
+	violate(PAGE_CONSISTENCY_FREE_IN_USE);
+}
+
+/* The last reference of a slab page is dropped by a stranger. */
+static void lkdtm_PAGE_FREE_TYPED(void)
+{
+	violate(PAGE_CONSISTENCY_FREE_TYPED);
+}
+
+/* Half of a compound block is freed. */
+static void lkdtm_PAGE_FREE_WRONG_ORDER(void)
+{
+	violate(PAGE_CONSISTENCY_FREE_WRONG_ORDER);
+}
+
+/* A reference of a free page is put. */
+static void lkdtm_PAGE_PUT(void)
+{
+	violate(PAGE_CONSISTENCY_PUT);
+}
+
+/* A page is handed out that was put while it was free. */
+static void lkdtm_PAGE_COUNTED(void)
+{
+	violate(PAGE_CONSISTENCY_COUNTED);
+}
+
 /* A free list holds a block that has an owner. */
 static void lkdtm_PAGE_LIST_IN_USE(void)
 {
@@ -77,6 +107,12 @@ static void lkdtm_PAGE_LIST_BLOCK(void)
 static void lkdtm_PAGE_LIST_LINK(void)
 {
 	violate(PAGE_CONSISTENCY_LIST_LINK);
+}
+
+/* A block on a free list was put since it was freed. */
+static void lkdtm_PAGE_LIST_COUNTED(void)
+{
+	violate(PAGE_CONSISTENCY_LIST_COUNTED);
 }
 
 /* A bit of the checker's own record flips, in the first of the two bitmaps. */
@@ -103,6 +139,12 @@ static void lkdtm_PAGE_RECORD_ENTRY(void)
 	violate(PAGE_CONSISTENCY_RECORD_ENTRY);
 }
 
+/* A part of that table is wiped. */
+static void lkdtm_PAGE_RECORD_NO_ENTRY(void)
+{
+	violate(PAGE_CONSISTENCY_RECORD_NO_ENTRY);
+}
+
 /* A bit flips in a pointer to a part of that table. */
 static void lkdtm_PAGE_RECORD_ROOT(void)
 {
@@ -115,21 +157,35 @@ static void lkdtm_PAGE_RECORD_FRAME(void)
 	violate(PAGE_CONSISTENCY_RECORD_FRAME);
 }
 
+/* A variable of the checker changes. */
+static void lkdtm_PAGE_STATE(void)
+{
+	violate(PAGE_CONSISTENCY_STATE);
+}
+
 static struct crashtype crashtypes[] = {
 	CRASHTYPE(PAGE_DOUBLE_FREE),
 	CRASHTYPE(PAGE_HANDED_OUT_TWICE),
 	CRASHTYPE(PAGE_FREE_RESERVED),
 	CRASHTYPE(PAGE_FREE_MISALIGNED),
+	CRASHTYPE(PAGE_FREE_IN_USE),
+	CRASHTYPE(PAGE_FREE_TYPED),
+	CRASHTYPE(PAGE_FREE_WRONG_ORDER),
+	CRASHTYPE(PAGE_PUT),
+	CRASHTYPE(PAGE_COUNTED),
 	CRASHTYPE(PAGE_LIST_IN_USE),
 	CRASHTYPE(PAGE_LIST_POINTER),
 	CRASHTYPE(PAGE_LIST_BLOCK),
 	CRASHTYPE(PAGE_LIST_LINK),
+	CRASHTYPE(PAGE_LIST_COUNTED),
 	CRASHTYPE(PAGE_RECORD_PRIMARY),
 	CRASHTYPE(PAGE_RECORD_SECONDARY),
 	CRASHTYPE(PAGE_RECORD_PAIR),
 	CRASHTYPE(PAGE_RECORD_ENTRY),
+	CRASHTYPE(PAGE_RECORD_NO_ENTRY),
 	CRASHTYPE(PAGE_RECORD_ROOT),
 	CRASHTYPE(PAGE_RECORD_FRAME),
+	CRASHTYPE(PAGE_STATE),
 };
 
 struct crashtype_category page_consistency_crashtypes = {
