@@ -13,6 +13,7 @@ BITMAP = "include/linux/dual_bitmap.h"
 AUDIT = "mm/page_consistency/audit.c"
 BLOCK = "mm/page_consistency/block.h"
 CORE = "mm/page_consistency/core.c"
+LISTS = "mm/page_consistency/lists.c"
 HOTPLUG = "mm/page_consistency/hotplug.c"
 REPORT = "mm/page_consistency/report.c"
 SCRUB = "mm/page_consistency/scrub.c"
@@ -185,24 +186,18 @@ mutant("refused-page-is-freed-all-the-same", UML, "page_consistency.second_free_
 
 mutant("accept-reserved-pages", UML, "page_consistency.reserved_page_is_not_freed", (
     CORE,
-    "	if (unlikely(pc_is_reserved(page))) {\n		preempt_enable_notrace();\n"
-    "		return pc_reserved_free(page, 0, pfn, _RET_IP_);\n",
-    "	if (0) {\n		preempt_enable_notrace();\n"
-    "		return pc_reserved_free(page, 0, pfn, _RET_IP_);\n"))
+    "	if (unlikely(pc_telling_flags(page) || pc_use(page)",
+    "	if (unlikely((pc_telling_flags(page) & BIT(PG_head)) || pc_use(page)"))
 
 mutant("accept-reserved-blocks", BOOT, "panicking:page_freed_whose_reserved_flag_flipped", (
     CORE,
-    "	if (unlikely(pc_is_reserved(page))) {\n		preempt_enable_notrace();\n"
-    "		return pc_reserved_free(page, order, pfn, _RET_IP_);\n",
-    "	if (0) {\n		preempt_enable_notrace();\n"
-    "		return pc_reserved_free(page, order, pfn, _RET_IP_);\n"))
+    "	unsigned long flags = pc_telling_flags(page) & (BIT(PG_head) | BIT(PG_reserved));\n",
+    "	unsigned long flags = pc_telling_flags(page) & BIT(PG_head);\n"))
 
 mutant("reserved-page-is-freed-all-the-same", UML, "page_consistency.reserved_page_is_not_freed", (
     CORE,
-    "	pc_violated(PC_TAKE_BACK, PC_FREED_RESERVED, page, order, pfn, NULL, caller);\n"
-    "	return false;\n",
-    "	pc_violated(PC_TAKE_BACK, PC_FREED_RESERVED, page, order, pfn, NULL, caller);\n"
-    "	return true;\n"))
+    "	pc_misused(PC_TAKE_BACK, violation, page, order, wrong);\n	return false;\n",
+    "	pc_misused(PC_TAKE_BACK, violation, page, order, wrong);\n	return true;\n"))
 
 mutant("accept-a-misaligned-block", UML, "page_consistency.misaligned_block_is_reported", (
     BLOCK,
@@ -233,8 +228,9 @@ mutant("refused-free-not-undone", UML, "page_consistency.free_around_a_free_page
 
 mutant("unfree-does-nothing", UML, "page_consistency.unfree_makes_a_page_outside_again", (
     CORE,
-    "	__page_consistency_alloc(page, order);\n}\n",
-    "}\n"))
+    "void __page_consistency_unfree(struct page *page, unsigned int order)\n{\n"
+    "	pc_alloc_sections(page, order);\n",
+    "void __page_consistency_unfree(struct page *page, unsigned int order)\n{\n"))
 
 mutant("listed-block-not-looked-up", UML, "page_consistency_lists.listed_page_in_use_is_reported", (
     BLOCK,
@@ -244,8 +240,8 @@ mutant("listed-block-not-looked-up", UML, "page_consistency_lists.listed_page_in
 mutant("order-of-a-listed-block-ignored", UML,
        "page_consistency_lists.block_that_contradicts_the_record_is_reported", (
            BLOCK,
-           "		     page_private(page) != order))\n",
-           "		     0))\n"))
+           "	if (unlikely(pc_use(page) != PC_USE_BUDDY || page_private(page) != order))\n",
+           "	if (unlikely(pc_use(page) != PC_USE_BUDDY))\n"))
 
 mutant("link-that-does-not-lead-back-accepted", UML,
        "page_consistency_lists.flipped_link_of_a_page_is_reported", (
@@ -255,16 +251,16 @@ mutant("link-that-does-not-lead-back-accepted", UML,
 
 mutant("head-that-skips-a-block-accepted", UML,
        "page_consistency_lists.head_that_skips_a_block_is_reported", (
-           CORE,
+           LISTS,
            "	if (unlikely((head->next == &page->buddy_list && page->buddy_list.prev != head) ||\n",
            "	if (unlikely(\n"))
 
 mutant("only-one-end-of-a-list-looked-at", UML,
        "page_consistency_lists.flipped_link_of_a_list_head_is_reported", (
-           CORE,
+           LISTS,
            "	struct list_head *link = tail ? READ_ONCE(head->prev) : READ_ONCE(head->next);\n",
            "	struct list_head *link = READ_ONCE(head->next);\n"), (
-           CORE,
+           LISTS,
            "		     (tail ? link->next : link->prev) != head))\n",
            "		     link->prev != head))\n"))
 
@@ -310,8 +306,8 @@ mutant("audit-steps-over-a-block", UML, "page_consistency_scrub.every_free_block
 
 mutant("audit-without-links", UML, "page_consistency_scrub.flipped_link_of_a_free_block_is_found", (
     AUDIT,
-    "	if (!pc_prove_state(page, order, &bad) || !pc_prove_links(page, zone, order, &bad)) {\n",
-    "	if (!pc_prove_state(page, order, &bad)) {\n"))
+    "!pc_prove_links(page, zone, order, &bad) ||\n",
+    "\n"))
 
 mutant("audit-without-the-block-before", UML,
        "page_consistency_scrub.block_that_looks_used_is_found_by_its_neighbours", (
@@ -336,12 +332,6 @@ mutant("head-does-not-prove-its-block", UML,
            AUDIT,
            "		pc_audit_neighbour(next, zone, order, result);\n",
            "		;\n"))
-
-mutant("order-of-a-damaged-block-believed", UML,
-       "page_consistency_lists.block_that_contradicts_the_record_is_reported", (
-           BLOCK,
-           "		     page_private(page) != order))\n",
-           "		     0))\n"))
 
 mutant("cpu-list-entry-not-looked-up", UML,
        "page_consistency_scrub.page_in_use_on_a_cpu_list_is_found", (
@@ -387,13 +377,13 @@ mutant("new-period-after-the-old", UML, "page_consistency_scrub.new_period_takes
 
 mutant("scrubber-compares-no-arrays", BOOT, "scrub:no flip is missed for two passes", (
     SCRUB,
-    "		pc_scrub_turn_begin();\n		pc_compare_section(section, result);\n",
+    "		pc_scrub_turn_begin();\n		pc_verify_section(section, result);\n",
     "		pc_scrub_turn_begin();\n"))
 
 mutant("scrubber-walks-no-zones", BOOT, "scrub:no flip is missed for two passes", (
     SCRUB,
-    "	pc_audit_zones(&result);\n	pc_prove_alive(&result);\n	up(&pc_scrub_turn);\n",
-    "	up(&pc_scrub_turn);\n"))
+    "	pc_audit_zones(&result);\n",
+    ""))
 
 mutant("nolock-hold-left-out", UML,
        "page_consistency.nolock_allocation_fails_while_a_mismatch_is_confirmed", (
@@ -427,7 +417,7 @@ mutant("drop-the-hook-of-taking-a-page-off", BOOT, OFFLINE, (
 
 mutant("drop-the-hook-of-putting-a-page-back", BOOT, OFFLINE, (
     ALLOC,
-    "		if (!page_consistency_free(page, 0))\n			return false;\n",
+    "		if (!page_consistency_put_back(page))\n			return false;\n",
     ""))
 
 mutant("drop-the-hook-of-the-later-refusal", BOOT, "report_mode:bad_page_stays_outside", (
@@ -448,5 +438,6 @@ mutant("free-stops-a-section-early", BOOT, GIGANTIC, (
 
 mutant("report-does-not-panic", BOOT, "panicking:page_handed_out_twice", (
     REPORT,
-    "	if (pc_policy == PC_POLICY_PANIC)\n		pc_stop(report);\n",
-    ""))
+    "	if (pc_stops())\n		pc_report_and_stop(report, culprit);\n	else\n"
+    "		pc_report_and_go_on(report, culprit);\n",
+    "	pc_report_and_go_on(report, culprit);\n"))

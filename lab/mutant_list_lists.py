@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """More breakages of make mutants: memory that comes and goes, per-CPU lists, rare ways."""
 
-from lab.mutant_list import ALLOC, BOOT, CORE, HOTPLUG, MUTANTS, UML, X86, mutant
+from lab.mutant_list import ALLOC, BOOT, CORE, HOTPLUG, LISTS, MUTANTS, UML, X86, mutant
 
 __all__ = ["MUTANTS"]
 
@@ -61,24 +61,24 @@ mutant("cancellation-not-noticed", BOOT, "hotplug:online refused by a notifier a
 PCP = "page_consistency_pcp."
 
 mutant("link-of-a-per-cpu-list-not-followed-back", UML, PCP + "link_to_another_block_is_reported", (
-    CORE,
+    LISTS,
     "	if (unlikely(!pc_is_pcp_link(*link, list) || (*link)->next != &page->pcp_list))\n",
     "	if (unlikely(!pc_is_pcp_link(*link, list)))\n"))
 
 mutant("page-in-use-leaves-a-per-cpu-list", UML, PCP + "listed_page_in_use_is_reported", (
-    CORE,
-    "		return PC_LISTED_OUTSIDE;\n\n	*link = READ_ONCE(page->pcp_list.next);\n",
-    "		return PC_NR_VIOLATIONS;\n\n	*link = READ_ONCE(page->pcp_list.next);\n"))
+    LISTS,
+    "		return PC_LISTED_OUTSIDE;\n	if (unlikely(pc_use(page)",
+    "		return PC_NR_VIOLATIONS;\n	if (unlikely(pc_use(page)"))
 
-mutant("poisoned-page-recorded-as-free", BOOT, "paths:poisoned page*", (
+mutant("poisoned-page-recorded-as-free", BOOT, "silent:pages offline*", (
     ALLOC,
-    "	if (unlikely(PageHWPoison(page)) && !order) {\n",
-    "	if (unlikely(PageHWPoison(page)) && !order && page_consistency_free(page, order)) {\n"))
+    "		page_consistency_keep_out(page);\n",
+    ""))
 
 mutant("page-put-back-although-refused", BOOT, "paths:mistakes*", (
     ALLOC,
-    "		if (!page_consistency_free(page, 0))\n			return false;\n",
-    "		page_consistency_free(page, 0);\n"))
+    "		if (!page_consistency_put_back(page))\n			return false;\n",
+    "		page_consistency_put_back(page);\n"))
 
 # --- ways that few pages take ------------------------------------------------------------
 

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 """More breakages of make mutants: the memmap, memory that fails, device memory."""
 
-from lab.mutant_list import BOOT, UML, X86, mutant
+from lab.mutant_list import ALLOC, BITMAP, BOOT, CORE, UML, X86, mutant
 from lab.mutant_list_lists import MUTANTS
 
 __all__ = ["MUTANTS"]
 
 HARDWARE = "mm/page_consistency/hardware.c"
+POISON = "mm/page_consistency/poison.c"
 MEMMAP = "mm/page_consistency/memmap.h"
 FAILURE = "mm/memory-failure.c"
 REMAP = "mm/memremap.c"
@@ -91,6 +92,98 @@ mutant("failed-copy-called-intact", BOOT, "memory_failure:page_consistency=repor
     HARDWARE,
     "		if (PageHWPoison(pfn_to_page(pfn)))\n			return pfn;\n",
     "		if (PageHWPoison(pfn_to_page(pfn)))\n			continue;\n"))
+
+# --- pages that have failed, in blocks of any order ---------------------------------
+
+MARKED = "page_consistency_poison."
+DRIVER = "memory_failure:memory that fails in blocks of a driver*"
+HUGE = "memory_failure:memory that fails in huge pages"
+mutant("marked-page-stays-its-owners", X86, MARKED + "page_in_use_is_nobodys_while_it_is_marked", (
+    POISON,
+    "		if (pc_turn(page, false) || is_free_buddy_page(page))\n",
+    "		if (is_free_buddy_page(page))\n"))
+
+mutant("turn-disturbs-a-change-that-is-half-done", UML,
+       "dual_bitmap.turn_leaves_alone_what_is_not_in_the_other_state", (
+           BITMAP,
+           "	else if (step == DUAL_BITMAP_AT_SECONDARY)\n"
+           "		test_and_set_bit(bit, map->primary);\n",
+           ""))
+
+mutant("mark-excuses-all-of-its-word", X86, MARKED + "free_page_beside_a_marked_one_is_reported", (
+    CORE,
+    "		if (!PageHWPoison(pfn_to_page(pfn + bit)))\n			return false;\n",
+    "		if (PageHWPoison(pfn_to_page(pfn + bit)))\n			return true;\n"))
+
+mutant("mark-excuses-the-words-behind", X86, MARKED + "free_page_beside_a_marked_one_is_reported", (
+    CORE,
+    "		pfn += BITS_PER_LONG;\n		if (pfn >= end)\n",
+    "		pfn += BITS_PER_LONG;\n		if (pfn)\n"))
+
+mutant("mark-excuses-damage", X86, MARKED + "damage_of_a_marked_page_is_reported", (
+    CORE,
+    "	return !(dual_bitmap_bad_bits(fault->primary, fault->secondary) & bad);\n",
+    "	return true;\n"))
+
+mutant("mark-excuses-what-was-put-back", X86,
+       MARKED + "mark_is_no_excuse_for_a_page_that_was_put_back_before", (
+           POISON,
+           "	pc_conclude(&report, found ? &fault : NULL);\n	return false;\n",
+           "	return false;\n"))
+
+mutant("page-kept-out-stays-inside", X86,
+       MARKED + "marked_page_is_kept_out_of_a_block_that_is_freed", (
+           ALLOC,
+           "		page_consistency_keep_out(page);\n",
+           ""))
+
+mutant("page-kept-out-has-no-reference", X86,
+       MARKED + "marked_page_is_kept_out_of_a_block_that_is_freed", (
+           ALLOC,
+           "		if (failed)\n			set_page_refcounted(page + i);\n",
+           ""))
+
+mutant("drop-the-hook-where-a-page-is-marked", BOOT, DRIVER, (
+    FAILURE,
+    "	}\n	page_consistency_poisoned(p);\n",
+    "	}\n"))
+
+mutant("pages-before-the-failed-one-are-lost", BOOT, DRIVER, (
+    ALLOC,
+    "		free_prepared_pages(page + start, i - start);\n		start = i + 1;\n",
+    "		start = i + 1;\n"))
+
+mutant("free-page-not-waited-for", BOOT, "memory_failure:memory that fails on a per-CPU list*", (
+    POISON,
+    "	drain_all_pages(page_zone(page));\n",
+    ""))
+
+mutant("unpoisoned-page-stays-nobodys", BOOT,
+       "memory_failure:memory that fails in a block, and unpoisoned*", (
+           FAILURE,
+           "		page_consistency_unpoisoned(p);\n		ret = folio_test_clear_hwpoison",
+           "		ret = folio_test_clear_hwpoison"))
+
+mutant("filtered-page-stays-nobodys", BOOT,
+       "memory_failure:memory that fails, about which nothing is to be done", (
+           FAILURE,
+           "		page_consistency_unpoisoned(p);\n		ClearPageHWPoison(p);\n",
+           "		ClearPageHWPoison(p);\n"))
+
+mutant("mark-of-a-page-of-the-pool-not-told", BOOT, HUGE, (
+    FAILURE,
+    "			page_consistency_disown(p->page);\n",
+    ""))
+
+mutant("page-kept-out-is-looked-for-on-free-lists", BOOT, HUGE, (
+    FAILURE,
+    "		ret = page_consistency_kept_out(page) || take_page_off_buddy(page);\n",
+    "		ret = take_page_off_buddy(page);\n"))
+
+mutant("single-page-stays-nobodys", BOOT, HUGE, (
+    FAILURE,
+    "	page_consistency_keep_out(p);\n",
+    ""))
 
 # --- what the series repairs elsewhere --------------------------------------------
 

@@ -25,6 +25,15 @@ TITLES = {
         "Somebody gave back a page that was not lent: a double free, or a free of a wrong page.",
     "reserved page freed":
         "Somebody gave back a page that belongs to the kernel itself and was never lent.",
+    "page freed while in use":
+        "Somebody gave back a page that still has an owner: a reference, a mapping or a type says so.",
+    "block freed with a wrong order":
+        "Somebody gave back a part of a block that is lent as a whole, or more than that block.",
+    "page put too often":
+        "Somebody dropped a reference that nobody had: the page's count fell below zero.",
+    "free page with references":
+        "A page in the allocator has a count: it was put once too often, or taken, since it was "
+        "freed.",
     "page on a free list but not in the allocator":
         "A list of free pages holds a page that the record says is lent.",
     "record corrupt: primary bitmap":
@@ -48,6 +57,10 @@ TITLES = {
     "checker not reached":
         "A page went out or in and the record did not change: the checker is switched off, or the "
         "allocator passes it by.",
+    "checker's own state corrupt":
+        "A variable of the checker itself differs from its second copy, or from what must be true.",
+    "detection latency exceeded":
+        "No complete pass of the scrubber has ended for longer than the kernel was told to allow.",
     "record in failed memory":
         "The hardware says that memory is broken in which the checker keeps part of its record.",
 }
@@ -62,13 +75,17 @@ _EVENTS = {
     "leaving a per-CPU list": "before a block was taken off a list of one CPU",
     "joining a per-CPU list": "before a block was put on a list of one CPU",
     "memory failure": "when the hardware reported broken memory",
+    "put": "when a reference to a page was dropped",
 }
 
 # The lines of the block; groups in _TEXT stay text, x_ ones are hexadecimal.
 _LINES = [(name, re.compile(name + r" +" + rest)) for name, rest in (
-    ("at", r"(?P<event>[A-Za-z -]+), called from (?P<caller>\S+)"),
+    ("at", r"(?P<event>[A-Za-z -]+), called from (?P<caller>\S+(?: \[\w+\])?)"),
+    ("blame", r"(?P<blame>.+)"),
     ("pointer", r"(?P<x_pointer>[0-9a-f]+) order (?P<order>\d+)"),
     ("page", r"pfn 0x(?P<x_pfn>[0-9a-f]+) order (?P<order>\d+), section (?P<section>\d+)"),
+    ("wrong", r"pfn 0x(?P<x_wrong>[0-9a-f]+), page (?P<wrong_page>\d+) of the block"),
+    ("state", r"(?P<variable>.+)"),
     ("list", r"node (?P<node>-?\d+) zone (?P<zone>\S+) order (?P<order>\d+)"),
     ("link", r"(?P<x_link>[0-9a-f]+) does not lead back"),
     ("frame", r"(?P<part>[a-z ]+) of sections (?P<first>\d+) to (?P<last>\d+)"),
@@ -84,20 +101,23 @@ _LINES = [(name, re.compile(name + r" +" + rest)) for name, rest in (
               r"seal (?P<x_seal>[0-9a-f]+) \((?P<entry>[a-z ]+)\)"),
     ("memory", r"node (?P<node>-?\d+) zone (?P<zone>\S+)"),
     ("witness", r"PageBuddy (?P<buddy>\d+) order (?P<buddy_order>\d+), "
-                r"refcount (?P<refcount>-?\d+), reserved (?P<reserved>\d+)"),
+                r"refcount (?P<refcount>-?\d+), type (?P<x_type>[0-9a-f]+), "
+                r"reserved (?P<reserved>\d+)"),
     ("policy", r"(?P<policy>\w+), violations (?P<violations>\d+)"),
 )]
-_TEXT = {"event", "caller", "state", "must", "reread", "damage", "entry", "zone", "policy", "part",
+_TEXT = {"event", "caller", "blame", "variable", "state", "must", "reread", "damage", "entry", "zone", "policy", "part",
          "other", "other_copy", "agreed_what"}
 
 # What panic() says of the same violation.
 _ESSENCE = [re.compile(rest) for rest in (
     r"pfn 0x(?P<x_pfn>[0-9a-f]+) order (?P<order>\d+) section (?P<section>\d+)"
+    r"(?: wrong 0x(?P<x_wrong>[0-9a-f]+))?"
     r"(?:: primary (?P<x_old>[0-9a-f]+) secondary (?P<x_old2>[0-9a-f]+) of (?P<x_of>[0-9a-f]+))?$",
     r"pfn 0x(?P<x_pfn>[0-9a-f]+) order (?P<order>\d+) section (?P<section>\d+): "
     r"(?P<part>[a-z ]+) of sections (?P<first>\d+) to (?P<last>\d+), other (?P<other>[a-z ]+)$",
     r"link (?P<x_link>[0-9a-f]+) order (?P<order>\d+)$",
     r"(?P<x_pointer>[0-9a-f]+) order (?P<order>\d+)$",
+    r"(?P<variable>[A-Za-z_][A-Za-z_ ]+)$",
 )]
 
 
@@ -165,16 +185,19 @@ def _line(text):
 
 
 def _essence(text):
-    title, _, rest = text.partition(": ")
-    while title not in TITLES and ": " in rest:	# titles may have colons themselves
-        more, _, rest = rest.partition(": ")
-        title += ": " + more
-    if title not in TITLES:
+    title = next((title for title in TITLES if text.startswith(f"{title} in ")), "")
+    _, _, rest = text.removeprefix(f"{title} in ").partition(": ")
+    if not title:
         raise BadReport(f"the panic names no known violation: '{text}'")
     for pattern in _ESSENCE:
         if match := pattern.match(rest):
             return title, _values(match)
     raise BadReport(f"the panic line does not say where: '{text}'")
+
+
+def essence(text):
+    """What the panic line alone says, in the names of a report's values."""
+    return _essence(text)[1]
 
 
 def find(console):
@@ -224,6 +247,20 @@ def parse(console):
 def _at(r):
     where = re.sub(r"\+.*", "()", r.caller)
     return f"It was noticed {_EVENTS.get(r.event, r.event)}; the code that did so is {where}."
+
+
+def _blame(r):
+    return ("Whose mistake it may be. Who was met may have done nothing wrong: the page may have "
+            "been freed or taken behind its owner's back.")
+
+
+def _wrong(r):
+    return (f"Of that block, this page is the first that is not as it must be: number "
+            f"{r.wrong_page}, counted from 0. What follows about a page is about this one.")
+
+
+def _state(r):
+    return "Which of the checker's own variables it is."
 
 
 def _pointer(r):
@@ -324,7 +361,7 @@ def _policy(r):
     return f"What the kernel was told to do: {text}. Violations so far: {r.violations}."
 
 
-_MEANINGS = {"at": _at, "pointer": _pointer, "page": _page, "list": _list, "link": _link,
+_MEANINGS = {"blame": _blame, "wrong": _wrong, "state": _state, "at": _at, "pointer": _pointer, "page": _page, "list": _list, "link": _link,
              "frame": _frame, "other": _other, "root": _root, "record": _record,
              "words": _words, "damage": _damage, "table": _table, "memory": _memory,
              "witness": _witness, "policy": _policy}

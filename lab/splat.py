@@ -29,7 +29,7 @@ DENY = [(kind, re.compile(pattern)) for kind, pattern in (
                 r"MAX_LOCK(DEP_\w+|_DEPTH) too low|Invalid wait context|DEBUG_LOCKS_WARN_ON|"
                 r"register non-static key|unsafe lock order|deadlock detected"),
     # Whatever the checker says but its policy is a report; '# name: ' is KUnit's.
-    ("checker", r"(?<!# )page_consistency: (?!(on|off|report)\b)"),
+    ("checker", r"(?<!# )page_consistency: (?!(on|off|report)\b|self-test: all )"),
     ("bad-page", r"BUG: Bad |Bad rss-counter|page dumped because|non-zero pgtables_bytes|"
                  r"page_owner tracks the page as"),
     ("list", r"list_(add|del)(_valid)?[ _]corruption|slab corruption|plist.*corrupt"),

@@ -19,15 +19,16 @@ import re
 from pathlib import Path
 
 from lab import build, common, ways
-from lab.cases import Failure, case
+from lab.cases import Failure, case, replay
 from lab.common import LabError, say
 from lab.flips import ORDER, SYSFS, Stage, poke_module
 from lab.qemu import Guest, play
-from lab.record import KERNEL_MAP
+from lab.record import KERNEL_MAP, LONG
 from lab.splat import STAMP
 
 PANIC = r"Kernel panic - not syncing: page_consistency: "
 RST = "Documentation/mm/page_consistency.rst"
+REPLAY = replay.DO
 IDLE = 0x10000				# a PFN in the middle of the memory, which nobody uses
 # Words of a bitmap, in which hexadecimal digits may all be letters, as behind 0x; then all that
 # has a digit.
@@ -142,6 +143,23 @@ def bad_frame(stage):
     stage.guest.sh(f"echo {frame:#x} > /sys/kernel/debug/hwpoison/corrupt-pfn")
 
 
+def replayed(words, stage):
+    """A mistake of lab/modules/replay.c."""
+    stage.guest.must("insmod /replay.ko")
+    stage.guest.must(f"echo '{words}' > {REPLAY}")
+
+
+def bad_state(stage):
+    """The number of tracked sections, the fourth word of its structure."""
+    stage.guest.flip(stage.guest.kernel.address("pc_store") - KERNEL_MAP + 3 * LONG, 0)
+    verify(stage)
+
+
+def too_late(stage):
+    """The limit is on the command line, and nothing scrubs."""
+    stage.guest.wait_for(lambda: False, 20, "the panic")
+
+
 def verify(stage):
     stage.guest.must(f"echo 1 > {SYSFS}/verify")
 
@@ -154,10 +172,14 @@ def not_reached(stage):
 
 
 def verified(stage):
-    """What the files in sysfs hold afterwards; the one sample that is not from the console."""
+    """What the files in sysfs hold afterwards."""
     verify(stage)
-    return stage.guest.must(f"cd {SYSFS}; for f in *; do [ $f = verify ] || "
+    return stage.guest.must(f"cd {SYSFS}; for f in *; do [ $f = verify -o $f = configuration ] || "
                             "echo \"$f: $(cat $f)\"; done")
+
+
+def configured(stage):
+    return stage.guest.must(f"cat {SYSFS}/configuration")
 
 
 CAUSES = {
@@ -176,26 +198,36 @@ CAUSES = {
     "bad-frame": bad_frame,
     "bad-link": functools.partial(bad_page, "buddy_list", 14),
     "not-reached": not_reached,
+    "freed-in-use": functools.partial(replayed, "pair 0"),
+    "wrong-order": functools.partial(replayed, "compound 0"),
+    "put-too-often": functools.partial(replayed, "twice 0"),
+    "counted": functools.partial(replayed, "twice_put 0"),
+    "bad-state": bad_state,
+    "too-late": too_late,
 }
+APPEND = {"too-late": " page_consistency.max_latency_ms=3000"}
 BOOTS = {		# what the kernel says without being harmed: (append, nodes, panics)
     "boot": ("page_consistency=on", 1, False),
     "boot-remote": ("page_consistency=on,remote", 2, False),
     "boot-impossible": ("page_consistency=on,remote earlycon=uart8250,io,0x3f8", 1, True),
     "boot-unknown": ("page_consistency=yes", 1, False),
+    "boot-self-test": ("page_consistency=on", 1, False),
 }
+FILES = ("sysfs", "configuration")		# samples that are not from the console
 
 
 def said(kernel, name):
     """What a guest said that was brought to say this sample."""
     if name in BOOTS:
         return boot(kernel, name, *BOOTS[name])
-    cause, texts = {**CAUSES, "sysfs": verified}.get(name), []
+    cause, texts = {**CAUSES, "sysfs": verified, "configuration": configured}.get(name), []
     if not cause:
         raise Failure(f"{RST}: lab/cases/docs.py does not know how to cause the sample '{name}'")
 
     def make():
-        return Guest(kernel, "page_consistency=on", smp=1, memory="1G", name=f"docs-{name}",
-                     files={"/poke.ko": poke_module()}, quiet=True)
+        return Guest(kernel, "page_consistency=on" + APPEND.get(name, ""), smp=1, memory="1G",
+                     name=f"docs-{name}", quiet=True,
+                     files={"/poke.ko": poke_module(), "/replay.ko": replay.module()})
 
     def drive(guest):
         guest.must("insmod /poke.ko")
@@ -203,7 +235,7 @@ def said(kernel, name):
     outcome = play(make, drive, expect_panic=PANIC if name in CAUSES else None)
     if not outcome.good:
         raise Failure(f"sample {name}: {outcome}")
-    return texts[-1] if name == "sysfs" else outcome.console
+    return texts[-1] if name in FILES else outcome.console
 
 
 def boot(kernel, name, append, nodes, panics):
@@ -222,7 +254,7 @@ def every_sample_report_is_what_the_kernel_prints(note):
     kernel = build.build("x86")
     text = (Path(common.ROOT) / RST).read_text()
     found = samples(text)
-    missing = sorted({*CAUSES, *BOOTS, "sysfs"} - set(found))
+    missing = sorted({*CAUSES, *BOOTS, *FILES} - set(found))
     if missing:
         raise Failure(f"{RST} shows no sample of: {', '.join(missing)}")
     wrong = []

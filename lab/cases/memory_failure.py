@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Memory that fails under the record: the report says what was in it, and what is left.
+"""Memory that fails under the record: the report says what was in it, and what is left. And
+memory that fails in the middle of blocks: it is not handed out again, whatever their order.
 
-Failures are injected on the frames themselves, where the guest's memory says that they are.
-The checker does not remember where its frames are: it finds them by its table.
+Failures of the record are injected on the frames themselves, where the guest's memory says that
+they are. The checker does not remember where its frames are: it finds them by its table.
 """
+
+import re
 
 from lab import build, qemu, reports
 from lab.cases import Failure, case
 from lab.cases.panicking import provoke
+from lab.cases.paths import command, module
 from lab.cases.report_mode import ALLOW
-from lab.cases.witness import FILES, agrees, check, churn, number, verify
+from lab.cases.silent import MIB2, set_huge
+from lab.cases.witness import FILES, agrees, check, churn, number, play, shows, verify
 from lab.flips import Stage
 from lab.record import KERNEL_MAP, ROOT_SECTIONS, own_page
 
@@ -128,3 +133,101 @@ def report_goes_on(note):
         if got != want or not report.whole:
             raise Failure(f"the report says {got}, must say {want}\n" + "\n".join(report.text))
     note("two reports; the second names the first as failed")
+
+
+# --- memory that fails in the middle of blocks -------------------------------------------
+
+# title: (commands of lab/modules/poison.c, command line, memory)
+BLOCKS = {
+    "in blocks of a driver": ("plain 1,plain 3,plain 4,plain 6,plain 9,plain 10", "", "512M"),
+    "in compound blocks": ("comp 1,comp 2,comp 3,comp 9", "", "512M"),
+    "in several pages of a block": ("several 2,several 7,severalcomp 3,severalcomp 9", "", "512M"),
+    "in a block freed without locks": ("nolock 1,nolock 3", "", "512M"),
+    "in a block freed without locks while the zone is locked":
+        ("deferred 6,deferred 10", "", "512M"),
+    "in a block larger than a section": ("frozen 16", "", "1G"),
+    "in a block that is split and freed page by page": ("split 3,split 9", "", "512M"),
+    "in a block, and unpoisoned while that is in use": ("unpoisoned 3,unpoisoned 9", "", "512M"),
+    "on a per-CPU list": ("listed 0,listed 1,listed 3,listed 9", "", "512M"),
+    "in blocks that are zeroed when they are freed":
+        ("plain 3,comp 9", "init_on_free=1 page_poison=1", "512M"),
+    "in blocks with other checks on":
+        ("plain 3,comp 9", "check_pages=1 page_table_check=on debug_pagealloc=on", "512M"),
+    # It counts the free of a page that is unpoisoned a second time, whoever kept it out.
+    "in blocks whose owners are recorded": ("left 3,leftcomp 9", "page_owner=on", "512M"),
+}
+
+
+def _register_blocks():
+    for title, (words, append, memory) in BLOCKS.items():
+        def run(note, words=words, append=append, memory=memory):
+            def drive(guest):
+                guest.must("insmod /poison.ko")
+                for one in words.split(","):
+                    note(f"{one}: {command(guest, 'poison', one)}")
+                agrees(guest, note)
+            play(drive, f"page_consistency=on {append}".strip(), name="poison", smp=1,
+                 memory=memory, files={"/poison.ko": module("poison")})
+        run.__module__ = __name__
+        case(["x86"], f"memory that fails {title}")(run)
+
+
+_register_blocks()
+
+
+@case(["x86"], "without the checker memory that has failed is handed out again")
+def reused(note):
+    def drive(guest):
+        guest.must("insmod /poison.ko")
+        for one in ("reused 1", "reused 3", "reused 9"):
+            note(f"{one}: {command(guest, 'poison', one)}")
+    play(drive, "page_consistency=off", name="poison", smp=1, memory="512M",
+         files={"/poison.ko": module("poison")})
+
+
+def fails(guest, words):
+    """The page that user space has declared broken."""
+    return int(re.search(r"pfn (0x\w+)", guest.must(f"memops {words}"))[1], 16)
+
+
+def kept(guest, note, pfn, said):
+    """It is not handed out until it is unpoisoned."""
+    shows(f"{pfn:#x}: recovery action for {said}")(guest)
+    note(f"{said}: {command(guest, 'poison', f'kept {pfn}')}")
+    note(f"unpoisoned: {command(guest, 'poison', f'back {pfn}')}")
+    shows(f"{pfn:#x}: software-unpoisoned page")(guest)
+
+
+@case(["x86"], "memory that fails in huge pages")
+def huge(note):
+    def drive(guest):
+        guest.must("insmod /poison.ko")
+        # A huge page that is split; and one that cannot be, and is freed whole.
+        guest.must("echo always > /sys/kernel/mm/transparent_hugepage/enabled")
+        kept(guest, note, fails(guest, "broken thp"), "dirty LRU page: Recovered")
+        kept(guest, note, fails(guest, "broken thp held"), "unsplit thp: Failed")
+        # In use, taken out of use at once; free.
+        set_huge(guest, MIB2, 4)
+        kept(guest, note, fails(guest, "broken pool"), "huge page: Recovered")
+        pfn = fails(guest, "pool 1")
+        inject(guest, pfn)
+        kept(guest, note, pfn, "free huge page: Recovered")
+        # In use, and what happens to it is known only when it leaves the pool.
+        pfn = fails(guest, "broken pool held")
+        set_huge(guest, MIB2, 0)
+        kept(guest, note, pfn, "huge page: Failed")
+        agrees(guest, note)
+    play(drive, "page_consistency=on", name="poison", smp=1, memory="512M",
+         files={"/poison.ko": module("poison")})
+
+
+@case(["x86"], "memory that fails, about which nothing is to be done")
+def filtered(note):
+    def drive(guest):
+        guest.must("insmod /poison.ko")
+        job, pfn = own_page(guest)
+        note(command(guest, "poison", f"filtered {pfn}"))
+        job.kill()
+        agrees(guest, note)
+    play(drive, "page_consistency=on", name="poison", smp=1, memory="512M",
+         files={"/poison.ko": module("poison")})

@@ -38,7 +38,7 @@ def _complete(found):
     """What must be true of every report that was followed by a panic."""
     if not found.whole:
         yield "its last line is missing"
-    if not found.essence.startswith(found.violation + ": "):
+    if not found.essence.startswith(found.violation + " in "):
         yield f"the panic line says something else: {found.essence}"
     if found.pfn is not None and found.section != found.pfn >> 15:
         yield f"pfn {found.pfn:#x} is not in section {found.section}"

@@ -336,7 +336,8 @@ def off(note):
         play(drive, append)
 
 
-MODES = {"bytes": "444", "distance": "444", "pages": "444", "policy": "444", "safe_order": "444",
+MODES = {"configuration": "444", "scrub_incomplete": "444", "verified_proofs": "400",
+         "bytes": "444", "distance": "444", "pages": "444", "policy": "444", "safe_order": "444",
          "sections": "444",
          "violations": "444", "scrub_latency_ms": "444", "scrub_ns": "444", "scrub_passes": "444",
          "verified_blocks": "400", "verified_mismatches": "400",

@@ -18,6 +18,7 @@ DEBIAN_PYTHON = "/usr/bin/python3"	# the one that Debian's Sphinx and ply are in
 SENDER = "who sends the series signs it off: make series adds the line"
 COVERED = "checkpatch cannot know MAINTAINERS entries of other commits; 'MAINTAINERS covers " \
           "every new file' looks at the result"
+NOTHING = "without the option the hooks are nothing, and even an inlined function changes code"
 POINTERS = "a report of a bad pointer is worth nothing if the pointer is hashed"
 FLAGS = "macros of include/linux/page-flags.h, which checkpatch does not look into"
 COUNT = "a number of pages that happens to be a power of two, not a bit"
@@ -36,6 +37,7 @@ ACCEPTED = [
     ("INIT_ATTRIBUTE", "mm/page_consistency/core.c", "*const init definition*", POINTER),
     ("TYPO_SPELLING", "arch/x86/mm/mm_local_kunit.c", "*useable*", FIELD),
     ("BIT_MACRO", "mm/page_consistency/table.h", "*", COUNT),
+    ("MACRO_ARG_UNUSED", "include/linux/page_consistency.h", "*", NOTHING),
     ("PARENTHESIS_ALIGNMENT", "include/trace/events/*", "*", TRACE),
     ("OPEN_ENDED_LINE", "include/trace/events/*", "*", TRACE),
 ]

@@ -4,6 +4,9 @@
  *
  *	memops soft PAGES [huge]	take pages in use offline, their content is moved
  *	memops hard PAGES [huge]	declare pages in use broken
+ *	memops pool PAGES		say which pages huge pages of the pool have
+ *	memops broken thp|pool [held]	declare a page of a huge page broken, which is
+ *					held by a pipe so that it stays whole
  *	memops secret PAGES		use memory that leaves the direct map
  *	memops map GIBIBYTES FILE	write to the first and the middle page of each GiB
  *
@@ -17,6 +20,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define PAGE 4096UL
@@ -86,6 +90,55 @@ static void offline(int advice, unsigned long pages, int huge)
 	}
 }
 
+static char *huge_page(int pool)
+{
+	char *area = mmap(NULL, pool ? HUGE : 2 * HUGE, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | (pool ? MAP_HUGETLB : 0), -1, 0);
+
+	if (area == MAP_FAILED)
+		fail("mmap");
+	if (!pool) {
+		area = (char *)(((uintptr_t)area + HUGE - 1) & ~(HUGE - 1));
+		if (madvise(area, HUGE, MADV_HUGEPAGE))
+			fail("MADV_HUGEPAGE");
+	}
+	memset(area, 0x5a, HUGE);
+	return area;
+}
+
+static void pool(unsigned long pages)
+{
+	for (unsigned long i = 0; i < pages; i++)
+		printf("pfn %#llx\n", pfn_of(huge_page(1) + 3 * PAGE));
+}
+
+/* Another page of the huge page is in a pipe, which keeps it from being split or freed. */
+static void hold(char *page)
+{
+	struct iovec iov = { .iov_base = page, .iov_len = PAGE };
+	int ends[2];
+
+	if (pipe(ends) || vmsplice(ends[1], &iov, 1, 0) != (ssize_t)PAGE)
+		fail("vmsplice");
+}
+
+static void broken(int pool, int held)
+{
+	char *area = huge_page(pool), *victim = area + 3 * PAGE;
+	unsigned long long pfn = pfn_of(victim);
+
+	if (pfn % 512 != 3)
+		fail("no huge page");
+	if (held)
+		hold(area + 7 * PAGE);
+	/* It fails when the page cannot be taken out of use at once. */
+	if ((madvise(victim, PAGE, MADV_HWPOISON) != 0) != held)
+		fail("MADV_HWPOISON");
+	if (!told)
+		fail("SIGBUS");
+	printf("pfn %#llx\n", pfn);
+}
+
 static void secret(unsigned long pages)
 {
 	int fd = syscall(SYS_memfd_secret, 0);
@@ -125,7 +178,8 @@ int main(int argc, char **argv)
 
 	signal(SIGBUS, sigbus);
 	if (argc < 2) {
-		fprintf(stderr, "usage: memops soft|hard|secret PAGES [huge] or map GIBIBYTES FILE\n");
+		fprintf(stderr, "usage: memops soft|hard|secret|pool PAGES [huge], "
+			"map GIBIBYTES FILE or broken thp|pool [held]\n");
 		return 2;
 	}
 	if (!strcmp(argv[1], "map") && argc > 3) {
@@ -133,6 +187,10 @@ int main(int argc, char **argv)
 		map(argv[3], pages);
 	} else if (!strcmp(argv[1], "secret"))
 		secret(pages);
+	else if (!strcmp(argv[1], "pool"))
+		pool(pages);
+	else if (!strcmp(argv[1], "broken") && argc > 2)
+		broken(!strcmp(argv[2], "pool"), argc > 3);
 	else
 		offline(strcmp(argv[1], "soft") ? MADV_HWPOISON : MADV_SOFT_OFFLINE, pages,
 			argc > 3);

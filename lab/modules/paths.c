@@ -16,37 +16,10 @@
 #include <linux/sched.h>
 #include <linux/string.h>
 
-#include "page_consistency/section.h"
-#include "paths.h"
+#include "recorded.h"
 
 #define MOST 256UL
 #define FRAGMENT 1500
-
-static int must_be(const char *when, struct page *page, unsigned long nr, bool inside)
-{
-	unsigned long pfn = page_to_pfn(page), end = pfn + nr, bit;
-	struct dual_bitmap map;
-
-	for (; pfn < end; pfn++) {
-		if (!pc_lookup(pc_section_nr(pfn), &map))
-			return tell(-EIO, "%s: pfn 0x%lx has no record", when, pfn);
-		bit = pc_section_bit(pfn);
-		if (test_bit(bit, map.primary) == inside || test_bit(bit, map.secondary) != inside)
-			return tell(-EIO, "%s: pfn 0x%lx, number %lu of %lu, is not recorded %s",
-				    when, pfn, nr - (end - pfn), nr, inside ? "inside" : "outside");
-	}
-	return 0;
-}
-
-static int is_out(struct page *page, unsigned long nr)
-{
-	return must_be("while held", page, nr, false);
-}
-
-static int is_in(struct page *page, unsigned long nr)
-{
-	return must_be("after the free", page, nr, true);
-}
 
 /* -- batches and odd sizes ----------------------------------------------------- */
 
@@ -300,34 +273,7 @@ static int isolate(unsigned long unused)
 	return error ?: is_in(page, nr) ?: tell(0, "order %u", MAX_PAGE_ORDER);
 }
 
-/* -- poisoned, bad and reserved pages ------------------------------------------ */
-
-/* Only order 0 is stopped at the door.  The block goes in whole and comes out whole. */
-static int poisoned(unsigned long order)
-{
-	unsigned long nr = 1UL << order, sick = nr / 2 + 1;
-	struct page *page = get(order), *again;
-	int error;
-
-	if (!page)
-		return -ENOMEM;
-	guard(irqsave)();
-	SetPageHWPoison(page + sick);
-	__free_pages(page, order);
-	error = is_in(page, nr);
-	again = alloc_pages(GFP_ATOMIC, order);
-	if (again != page)
-		return tell(-EAGAIN, "the block did not come again");
-	error = error ?: is_out(page, nr);
-	split_page(page, order);
-	free_contig_range(page_to_pfn(page), nr);
-	error = error ?: is_in(page, sick) ?: must_be("poisoned, freed", page + sick, 1, false) ?:
-		is_in(page + sick + 1, nr - sick - 1);
-	ClearPageHWPoison(page + sick);
-	set_page_refcounted(page + sick);
-	__free_page(page + sick);
-	return error ?: is_in(page, nr) ?: tell(0, "page %lu of %lu", sick, nr);
-}
+/* -- bad and reserved pages ---------------------------------------------------- */
 
 /* Found damaged on its way out by check_pages=1, and leaked. */
 static int badnew(unsigned long unused)
@@ -402,8 +348,7 @@ const struct command commands[] = {
 	{ "tailnolock", tailnolock }, { "frag", frag }, { "nolock", nolock },
 	{ "deferred", deferred }, { "contig", contig }, { "compound", compound },
 	{ "mismatch", mismatch }, { "capture", capture }, { "isolate", isolate },
-	{ "poisoned", poisoned }, { "badnew", badnew }, { "takeoff", takeoff },
-	{ "reserved", reserved },
+	{ "badnew", badnew }, { "takeoff", takeoff }, { "reserved", reserved },
 	{ }
 };
 

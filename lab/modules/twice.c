@@ -135,6 +135,22 @@ static int part(unsigned long order)
 	return tell(0, "pfn 0x%lx order %lu", page_to_pfn(page), order);
 }
 
+/* The page that has failed is no excuse for the others. */
+static int failed(unsigned long order)
+{
+	struct page *page = get(order);
+
+	if (!page)
+		return -ENOMEM;
+	if (memory_failure(page_to_pfn(page) + 1, MF_SW_SIMULATED) != -EBUSY)
+		return tell(-EIO, "memory_failure() did something about it");
+	guard(irqsave)();
+	__free_pages(page, order);
+	init_page_count(page);
+	__free_pages(page, order);
+	return tell(0, "pfn 0x%lx order %lu", page_to_pfn(page), order);
+}
+
 static int back(unsigned long order)
 {
 	struct page *page = get(order);
@@ -212,6 +228,7 @@ const struct command commands[] = {
 	{ "deferred", deferred }, { "frag", frag }, { "drain", drain },
 	{ "reserved", reserved }, { "frozen", frozen }, { "contig", contig },
 	{ "gigantic", gigantic }, { "exact", exact }, { "part", part }, { "back", back },
+	{ "failed", failed },
 	{ "isolated", isolated }, { "handout", handout }, { "listed", listed },
 	{ }
 };

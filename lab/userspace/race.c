@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Two threads make the same change at the same moment, and changes of different
- * order that overlap: exactly one fails, and what it reports is a repeat.
+ * order that overlap: exactly one fails, and what it reports is a repeat.  One who
+ * turns a bit of somebody else's run fits in with whatever that one does to it.
  *
  *	race ROUNDS	per pair of orders; each is a race to set and one to clear
  */
@@ -42,14 +43,14 @@ static const struct dual_bitmap map = { .primary = primary, .secondary = seconda
 struct side {
 	unsigned int order;
 	unsigned long bit;
-	bool good;
+	bool turns, good;
 	unsigned long met_half_done;
 	struct dual_bitmap_fault fault;
 } __aligned(128);
 
 static struct side sides[2];
 static unsigned long rounds;
-static unsigned long arrived, met, start;
+static unsigned long arrived, met, start, turned;
 static bool hopeless;
 
 static unsigned long now(void)
@@ -92,8 +93,11 @@ static void start_together(void)
 static void change(struct side *side, bool set)
 {
 	waits = 0;
-	side->good = set ? dual_bitmap_set(&map, side->bit, side->order, &side->fault) :
-			   dual_bitmap_clear(&map, side->bit, side->order, &side->fault);
+	if (side->turns)
+		side->good = dual_bitmap_turn_bit(&map, side->bit, false);
+	else
+		side->good = set ? dual_bitmap_set(&map, side->bit, side->order, &side->fault) :
+				   dual_bitmap_clear(&map, side->bit, side->order, &side->fault);
 	side->met_half_done += waits > 0;
 }
 
@@ -115,6 +119,27 @@ static void judge(bool set)
 		dual_bitmap_init(&map, WORDS * BITS_PER_LONG, set);
 }
 
+/*
+ * Between two meetings, as above.  A run that is being set is set, but for the bit if
+ * that came after it; of a run that is being cleared one of both has the bit.
+ */
+static void judge_turn(bool set)
+{
+	struct dual_bitmap_fault *fault = &sides[0].fault;
+	unsigned long word = BIT_WORD(sides[1].bit), mask = BIT_MASK(sides[1].bit);
+
+	EXPECT_EQ(sides[0].good, set || !sides[1].good);
+	if (!sides[0].good)
+		EXPECT_EQ(dual_bitmap_bad_bits(fault->primary, fault->secondary) & fault->mask, 0);
+	if (set) {
+		EXPECT_EQ(dual_bitmap_find_bad(&map, 0, WORDS), WORDS);
+		EXPECT_EQ(!(primary[word] & mask), sides[1].good);
+	}
+	turned += sides[1].good;
+	WRITE_ONCE(hopeless, test_errors >= 3);
+	dual_bitmap_init(&map, WORDS * BITS_PER_LONG, set);
+}
+
 static void *racer(void *arg)
 {
 	struct side *side = arg;
@@ -129,13 +154,15 @@ static void *racer(void *arg)
 		start_together();
 		change(side, set);
 		meet(++generation);
-		if (side == &sides[0])
+		if (side == &sides[0] && sides[1].turns)
+			judge_turn(set);
+		else if (side == &sides[0])
 			judge(set);
 	}
 	return NULL;
 }
 
-static void race(unsigned int a, unsigned int b)
+static void race(unsigned int a, unsigned int b, bool turns)
 {
 	pthread_t thread;
 
@@ -144,7 +171,7 @@ static void race(unsigned int a, unsigned int b)
 	hopeless = false;
 	/* The smaller run begins where the larger one has its last word. */
 	sides[0] = (struct side) { .order = a, .bit = 4 * BITS_PER_LONG >> a << a };
-	sides[1] = (struct side) { .order = b, .bit = sides[0].bit };
+	sides[1] = (struct side) { .order = b, .bit = sides[0].bit, .turns = turns };
 	if (a > b)
 		sides[1].bit += (1UL << a) - (1UL << b);
 	dual_bitmap_init(&map, WORDS * BITS_PER_LONG, false);
@@ -152,7 +179,7 @@ static void race(unsigned int a, unsigned int b)
 		abort();
 	racer(&sides[0]);
 	pthread_join(thread, NULL);
-	if (a == b)
+	if (a == b && !turns)
 		EXPECT_EQ(dual_bitmap_find_bad(&map, 0, WORDS), WORDS);
 	put("# orders ");
 	put_number(a, 10);
@@ -170,7 +197,7 @@ static void of_two_equal_changes_exactly_one_fails_as_a_repeat(void)
 	static const unsigned int orders[] = { 0, 1, 3, 5, 6, 9 };
 
 	for (unsigned int i = 0; i < sizeof(orders) / sizeof(*orders); i++)
-		race(orders[i], orders[i]);
+		race(orders[i], orders[i], false);
 }
 
 static void of_two_overlapping_changes_exactly_one_fails_as_a_repeat(void)
@@ -180,7 +207,17 @@ static void of_two_overlapping_changes_exactly_one_fails_as_a_repeat(void)
 	};
 
 	for (unsigned int i = 0; i < sizeof(orders) / sizeof(*orders); i++)
-		race(orders[i][0], orders[i][1]);
+		race(orders[i][0], orders[i][1], false);
+}
+
+static void who_turns_a_bit_disturbs_nobody(void)
+{
+	static const unsigned int orders[] = { 0, 1, 3, 5, 6, 9 };
+
+	turned = 0;
+	for (unsigned int i = 0; i < sizeof(orders) / sizeof(*orders); i++)
+		race(orders[i], 0, true);
+	EXPECT(turned > 0);
 }
 
 int main(int argc, char **argv)
@@ -189,5 +226,6 @@ int main(int argc, char **argv)
 	TEST(of_two_equal_changes_exactly_one_fails_as_a_repeat);
 	rounds = rounds / 4 + 1;
 	TEST(of_two_overlapping_changes_exactly_one_fails_as_a_repeat);
+	TEST(who_turns_a_bit_disturbs_nobody);
 	return test_end();
 }
