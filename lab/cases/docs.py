@@ -35,8 +35,9 @@ IDLE = 0x10000				# a PFN in the middle of the memory, which nobody uses
 _WORD = re.compile(r"\b(primary|secondary|mask|of|pairs|seal) [0-9a-f]+\b")
 _NUMBER = re.compile(r"(?<!PageBuddy )(?<!reserved )\b(0x[0-9a-f]+|[0-9a-f]*\d[0-9a-f]*)\b")
 _SYMBOL = re.compile(r"(\.\w+)*\+0x[0-9a-f]+/0x[0-9a-f]+")
-_AT = re.compile(r"^(page_consistency: at) .*, called from \S+$")
-CHANCE = {"bad-root"}			# who comes first here is a matter of chance
+_AT = re.compile(r"^(page_consistency: at) .*, called from \S+( \[\w+\])?$")
+_IN = re.compile(r" in [\w.]+\+OFFSET( \[\w+\])?: ")
+CHANCE = {"bad-root", "handed-out-twice"}			# who comes first here is a matter of chance
 
 
 # --- the two texts that are compared ----------------------------------------
@@ -61,7 +62,7 @@ def normal(line, chance=False):
     """A line without what differs from run to run."""
     line = _SYMBOL.sub("+OFFSET", re.sub(r" +", " ", STAMP.sub("", line).rstrip()))
     if chance:
-        line = _AT.sub(r"\1 ANY, called from ANY", line)
+        line = _IN.sub(" in ANY: ", _AT.sub(r"\1 ANY, called from ANY", line))
     return _NUMBER.sub("N", _WORD.sub(r"\1 N", line))
 
 
