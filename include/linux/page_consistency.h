@@ -8,6 +8,7 @@
  */
 
 #include <linux/init.h>
+#include <linux/panic.h>
 #include <linux/types.h>
 
 struct list_head;
@@ -193,6 +194,22 @@ static inline bool page_consistency_nolock_held(void)
 }
 
 /**
+ * page_consistency_stopping - has this CPU stopped the machine?
+ *
+ * What panic() calls may allocate and free, consoles above all.  The free lists may be
+ * what is corrupt, and zone->lock may be held by who was interrupted, by the caller
+ * itself, or by a CPU that has been stopped: on this CPU they are left alone.  Pages of
+ * per-CPU lists are to be had all the same.
+ *
+ * Context: Any, NMI included.
+ * Return: true if free lists and zone->lock must not be touched.
+ */
+static inline bool page_consistency_stopping(void)
+{
+	return page_consistency_on() && panic_on_this_cpu();
+}
+
+/**
  * page_consistency_memory_failure - a frame has failed
  * @pfn: the frame; any
  * @soft: its errors were corrected, but it should be taken out of use
@@ -305,6 +322,7 @@ static inline bool page_consistency_put_back(struct page *page)
 #define page_consistency_leave_pcp(page, list, order)	do { } while (0)
 #define page_consistency_join_pcp(list)			do { } while (0)
 #define page_consistency_nolock_held()			false
+#define page_consistency_stopping()			false
 #define page_consistency_memory_failure(pfn, soft)	do { } while (0)
 #define page_consistency_poisoned(page)			do { } while (0)
 #define page_consistency_unpoisoned(page)		do { } while (0)

@@ -486,5 +486,6 @@ static int __init pc_self_test(void)
 		div_u64(pc_tested_ns, NSEC_PER_USEC));
 	return 0;
 }
+
 /* Before there is a second CPU: grace periods are short then, and nobody else looks on. */
 early_initcall(pc_self_test);

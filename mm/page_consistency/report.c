@@ -4,10 +4,10 @@
  * happens then.
  *
  * Hooks run in any context, NMI included, and often with zone->lock held.  So
- * nothing here takes a lock: the first reporter prints, others give it a moment
- * and leave the rest to panic(), and a per-CPU flag ends the recursion when
- * reporting itself needs pages.  Output is deferred, because a console driver may
- * want the very lock that is held.
+ * nothing here takes a lock.  If the machine is to stop, who reports panics from the
+ * first line on, which makes all others wait; otherwise a per-CPU flag ends the
+ * recursion when reporting itself needs pages.  Output is deferred, because a console
+ * driver may want the very lock that is held.
  */
 
 /* Each line of a report is marked by itself, so that the first can begin as all BUGs do. */
@@ -15,10 +15,9 @@
 
 #include <kunit/static_stub.h>
 #include <linux/atomic.h>
-#include <linux/cpumask.h>
-#include <linux/delay.h>
 #include <linux/init.h>
 #include <linux/irqflags.h>
+#include <linux/kmsg_dump.h>
 #include <linux/mm.h>
 #include <linux/mmdebug.h>
 #include <linux/mmzone.h>
@@ -27,7 +26,6 @@
 #include <linux/printk.h>
 #include <linux/sched/debug.h>
 #include <linux/stdarg.h>
-#include <linux/time64.h>
 #include <trace/events/error_report.h>
 
 #include "../internal.h"
@@ -45,7 +43,8 @@ enum pc_policy pc_policy __ro_after_init =
 static unsigned int pc_policy_inverse __ro_after_init = ~PC_POLICY_PANIC;
 
 static atomic_long_t pc_count;
-static atomic_t pc_panicking;
+
+/* Under the policy `report`; under the other panic_cpu serves. */
 static DEFINE_PER_CPU(bool, pc_reporting);
 
 /* Cleared through clear_warn_once, as all that warns once. */
@@ -237,19 +236,7 @@ static bool pc_stops(void)
  */
 const char *pc_report_bad_state(void)
 {
-	int cpu;
-
-	if (pc_policy_inverse != ~pc_policy)
-		return "policy";
-	/* Under the other policy a report may be on its way. */
-	if (!pc_stops() || panic_in_progress())
-		return NULL;
-	if (atomic_read(&pc_panicking))
-		return "a CPU reports";
-	for_each_possible_cpu(cpu)
-		if (per_cpu(pc_reporting, cpu))
-			return "a CPU is in the middle of a report";
-	return NULL;
+	return pc_policy_inverse == ~pc_policy ? NULL : "policy";
 }
 
 static char pc_state(unsigned long primary, unsigned long secondary, unsigned long mask)
@@ -449,20 +436,6 @@ static void pc_stop(const struct pc_report *report, const char *culprit)
 		pc_panic("%s in %s: %s", what, culprit, where);
 }
 
-/*
- * Another CPU is printing what it has found and will panic then, which stops
- * this one.  It waits for nothing that this CPU could hold; should it die on the
- * way, this one panics in its stead.  An NMI on the printing CPU does not come
- * here.
- */
-static void pc_wait_for_panic(void)
-{
-	unsigned int tries = 10 * MSEC_PER_SEC;
-
-	while (!panic_in_progress() && --tries)
-		udelay(USEC_PER_MSEC);
-}
-
 static void pc_say(const struct pc_report *report, const char *culprit)
 {
 	printk_deferred_enter();
@@ -475,19 +448,23 @@ static void pc_say(const struct pc_report *report, const char *culprit)
 }
 
 /*
- * The machine stops.  Nothing that may be corrupt can keep it from that: who finds that
- * this CPU is in the middle of a report says less and stops at once.  Silent is only a
- * CPU on which panic() is at work, which is its own word and not ours.
+ * The machine stops.  It panics from here on, before the report: no panic of another CPU
+ * can begin, none is moved to another CPU (panic_force_cpu=), and what reporting needs of
+ * the allocator waits for no lock, see page_consistency_stopping().  Silent is only a CPU
+ * on which that has begun, and a second CPU waits in panic() until it is stopped.
+ *
+ * The log is saved before panic() as it is saved for an oops: a kernel for kdump is started
+ * without that, and not all that panic() calls is as careful as the report.
  */
 static void pc_report_and_stop(const struct pc_report *report, const char *culprit)
 {
 	if (panic_on_this_cpu())
 		return;
-	if (!__this_cpu_xchg(pc_reporting, true)) {
-		if (atomic_xchg(&pc_panicking, 1))
-			pc_wait_for_panic();
-		if (!panic_in_progress())
-			pc_say(report, culprit);
+	if (panic_try_start()) {
+		/* If the report stumbles over something. */
+		panic_on_oops = 1;
+		pc_say(report, culprit);
+		kmsg_dump(KMSG_DUMP_OOPS);
 	}
 	pc_stop(report, culprit);
 }
