@@ -34,6 +34,7 @@ ACCEPTED = [
     ("CAMELCASE", "*", "*<*PageBuddy>", FLAGS),
     ("CAMELCASE", "*", "*<*PageReserved>", FLAGS),
     ("CAMELCASE", "*", "*<*PageHWPoison*>", FLAGS),
+    ("CAMELCASE", "mm/page_consistency/inject.c", "*<*PageSlab>", FLAGS),
     ("INIT_ATTRIBUTE", "mm/page_consistency/core.c", "*const init definition*", POINTER),
     ("TYPO_SPELLING", "arch/x86/mm/mm_local_kunit.c", "*useable*", FIELD),
     ("BIT_MACRO", "mm/page_consistency/table.h", "*", COUNT),
