@@ -13,7 +13,7 @@ from lab import build, packages, qemu, reports, uml
 from lab.cases import Failure, case
 from lab.cases.report_mode import ALLOW
 from lab.cases.unit import take
-from lab.cases.witness import FILES, agrees, check, churn, number, play, rises, value, vmstat
+from lab.cases.witness import FILES, agrees, check, churn, number, play, value, vmstat
 from lab.flips import Stage
 from lab.record import COPIES, LONG
 
@@ -52,6 +52,16 @@ done
 wait
 """
 NMI = "/sys/module/nminolock/parameters"
+# A round on a busy machine does less than its share; what has to be done is said in numbers.
+ROUNDS = 6
+ENOUGH = {"passes": 20, "allocs": 2000, "frees": 2000, "pgfree": 50000}
+
+
+def work_done(guest):
+    """Counters of passes, of what NMIs do, and of pages freed by all."""
+    counts = {name: int(value(guest, f"{NMI}/{name}"))
+              for name in ("nmis", "allocs", "frees", "refused")}
+    return {"passes": number(guest, "scrub_passes"), "pgfree": vmstat(guest)["pgfree"], **counts}
 
 
 def beside_nmis(note, config, seconds, **machine):
@@ -62,16 +72,16 @@ def beside_nmis(note, config, seconds, **machine):
     def drive(guest):
         churn(guest, note)
         guest.must(f"insmod /nminolock.ko free={kernel.address('free_pages_nolock'):#x}")
-        before, passes = vmstat(guest), number(guest, "scrub_passes")
-        guest.must(LOAD.format(seconds=seconds), seconds + 40)
-        done = {name: int(value(guest, f"{NMI}/{name}"))
-                for name in ("nmis", "allocs", "frees", "refused")}
+        begin = work_done(guest)
+        for _ in range(ROUNDS):
+            guest.must(LOAD.format(seconds=seconds), seconds + 40)
+            done = {name: count - begin[name] for name, count in work_done(guest).items()}
+            if all(done[name] >= least for name, least in ENOUGH.items()):
+                break
         guest.must("rmmod nminolock")
-        passes = number(guest, "scrub_passes") - passes
-        note(f"{passes} passes; " + ", ".join(f"{n} {what}" for what, n in done.items()) + "; "
-             + rises(guest, before, pgfree=50000))
-        check(passes >= 20, f"only {passes} passes")
-        check(min(done["allocs"], done["frees"]) >= 2000, f"NMIs did too little: {done}")
+        note(", ".join(f"{count} {name}" for name, count in done.items()))
+        for name, least in ENOUGH.items():
+            check(done[name] >= least, f"only {done[name]} {name}, at least {least} expected")
         agrees(guest, note)
     play(drive, "page_consistency=on page_consistency.scrub_ms=1", config=config,
          tools=["stress-ng"], name="scrub", files={"/nminolock.ko": module}, **machine)
