@@ -20,13 +20,13 @@ import traceback
 from lab import build, common, suite, tree, uml, userspace
 from lab.common import LabError, say, show
 from lab.git import Git
-from lab.mutant_list_use import MUTANTS
+from lab.mutant_list_panic import MUTANTS
 from lab.tap import CRASH, FAIL
 
 INNER = "LAB_MUTANTS"			# set in the environment of the second start
 UML_SECONDS = 60
 GROUPS = ("silent", "hotplug", "paths", "scrub", "panicking", "report_mode",	# of lab/cases
-          "memory_failure", "dax", "mm_local", "mermap", "replay", "own_state")
+          "memory_failure", "dax", "mm_local", "mermap", "replay", "own_state", "panic_ends")
 
 
 class Stale(LabError):

@@ -28,15 +28,15 @@ from lab import build, cases, packages
 from lab.common import ROOT, LabError, say, show
 
 MODULES = ("off", "series", "unit", "silent", "hotplug", "paths", "replay", "scrub", "panicking",
-           "report_mode", "flips", "ramoops", "memory_failure", "own_state", "dax", "gdb", "mm_local", "mermap",
-           "selftests", "docs")
+           "panic_ends", "report_mode", "flips", "ramoops", "memory_failure", "own_state", "dax",
+           "gdb", "mm_local", "mermap", "selftests", "docs")
 # make test-long: what takes minutes for each case.
 LONG_MODULES = ("hotplug_long", "long", "flips_long", "commits_long", "kernel_selftests")
 BUILDS = ("uml", "x86", "x86-debug", "x86-mermap")
 # These wait for guests, which are idle on one CPU for half of their time, or for a disk.
 SIDE_BY_SIDE = {"series", "unit", "silent", "hotplug", "paths", "replay", "scrub", "panicking",
-                "report_mode", "flips", "ramoops", "memory_failure", "own_state", "dax", "gdb", "mm_local",
-                "mermap", "docs", "selftests"}
+                "panic_ends", "report_mode", "flips", "ramoops", "memory_failure", "own_state", "dax",
+                "gdb", "mm_local", "mermap", "docs", "selftests"}
 # Beside others, but one after the other: they share a place.
 IN_ORDER = {"series"}
 WORKERS = int(os.environ.get("GUESTS", 2))

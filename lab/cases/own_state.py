@@ -23,7 +23,7 @@ STATE, ENTRY = "checker's own state corrupt", "record corrupt: table entry"
 LATE, MISSED = "detection latency exceeded", "checker not reached"
 TOO_OFTEN = "page put too often"
 REPORT = 2			# PC_POLICY_REPORT
-STOPS_IN = 25			# seconds; a CPU waits 10 s for another's panic
+STOPS_IN = 25			# seconds
 MISTAKE = "echo 'twice 0' > /sys/module/replay/parameters/do"
 
 
@@ -131,17 +131,6 @@ def held(damaged):
     damaged.memory.write8(damaged.at("page_consistency_hold_nolock"), 1)
 
 
-@damages("a CPU taken for one that reports", STATE,
-         variable="a CPU is in the middle of a report")
-def reporting(damaged):
-    damaged.memory.write8(damaged.at("pc_reporting", cpu=1), 1)
-
-
-@damages("a report taken to be on its way", STATE, variable="a CPU reports")
-def panicking(damaged):
-    damaged.memory.write32(damaged.at("pc_panicking"), 1)
-
-
 @damages("the period", STATE, variable="scrub_ms")
 def period(damaged):
     damaged.guest.flip(damaged.at("pc_scrub_ms"), 1)
@@ -168,12 +157,6 @@ def hanging(damaged):
 @damages("a CPU that reports already, and then a mistake", TOO_OFTEN, "")
 def mute(damaged):
     damaged.memory.write8(damaged.at("pc_reporting", cpu=0), 1)
-    damaged.mistake()
-
-
-@damages("a report on its way, and then a mistake", TOO_OFTEN, "")
-def waiting(damaged):
-    damaged.memory.write32(damaged.at("pc_panicking"), 1)
     damaged.mistake()
 
 
@@ -206,7 +189,6 @@ def stops(note, title):
     if not outcome.good:
         raise Failure(str(outcome))
     found = first_report(outcome.console)
-    # A CPU that is taken for one in the middle of a report says the panic line only.
     said = {**reports.essence(found.essence), **found.values}
     got = {name: said.get(name) for name in made[0].want}
     if got != made[0].want and "table root" not in found.essence:

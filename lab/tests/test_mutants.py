@@ -11,7 +11,7 @@ from unittest import mock
 
 from lab import common, mutants, tree
 from lab.mutant_list import Edit, Mutant
-from lab.mutant_list_use import MUTANTS
+from lab.mutant_list_panic import MUTANTS
 
 
 def one(*edits, killer="user p", test="the_test"):
