@@ -7,6 +7,7 @@ from lab.mutant_list_use import MUTANTS
 LOCKED = "panic_ends:what panic() would wait for is locked, or the report stumbles"
 UNDER_LOCK = "panic_ends:every option of panic(), task, with zone->lock held"
 FREE = "panic_ends:every option of panic(), task, with no lock held"
+FORCED = "panic_ends:panic_force_cpu= names a CPU with interrupts off, panic_on_taint= the report's"
 STOPPING = "	if (page_consistency_stopping())\n"
 
 __all__ = ["MUTANTS"]
@@ -68,7 +69,17 @@ mutant("oops-of-a-report-survived", BOOT, LOCKED, (
     "		panic_on_oops = 1;\n",
     ""))
 
-mutant("panic-claimed-too-late", BOOT, "panic_ends:panic_force_cpu= names a CPU that has interrupts off", (
+mutant("panic-claimed-too-late", BOOT, FORCED, (
     REPORT,
     "	if (panic_try_start()) {\n",
     "	if (!panic_in_progress()) {\n"))
+
+mutant("taint-panics-first", BOOT, FORCED, (
+    REPORT,
+    "		panic_on_taint = 0;\n",
+    ""))
+
+mutant("buffer-of-pstore-waited-for", BOOT, LOCKED, (
+    "fs/pstore/platform.c",
+    "	if (panic_in_progress())\n		return true;\n",
+    ""))

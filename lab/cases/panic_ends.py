@@ -22,7 +22,7 @@ from lab.snapshot import Snapshot
 KERNEL = "x86"
 DO = "/sys/module/stopping/parameters/do"
 PARAMETERS = "/sys/module/kernel/parameters"
-SYMBOLS = ("hrtimer_bases", "runqueues", "raw_spin_rq_lock_nested")
+SYMBOLS = ("hrtimer_bases", "psinfo", "runqueues", "raw_spin_rq_lock_nested")
 STOPS_IN = 10			# seconds of a real machine; healthy ones take less than three here
 # Not compressed, so that it can be read where it is; a record has room for the whole log,
 # because the end of what has none is cut off.
@@ -61,6 +61,8 @@ LOCKED = (
     ("nmi", "list", "timers", "panic_sys_info=, all of it"),
     ("nmi", "free", "rq", "panic_print=0x1 (tasks)"),
     ("nmi", "list", "rq", "a console that allocates"),
+    ("task", "free", "pstore", "nothing"),
+    ("task", "list", "pstore", "kdump"),
     ("task", "free", "oops", "an oops is survived"),
     ("task", "list", "oops", "an oops is survived"),
 )
@@ -129,6 +131,8 @@ class Stopping:
         memory = self.guest.memory.read_bytes(AT, SIZE)
         saved = [report for record in memory.split(HEADER)
                  for report in reports.find(record.decode("latin-1").rstrip("\0"))]
+        if combination.held == "pstore":
+            saved = [first_report(self.snapshot.said())]	# nothing can be saved
         if not saved:
             raise Failure("the report is not in the memory of ramoops")
         # What is said in an NMI comes to no console if kdump's kernel is started from it.
@@ -138,6 +142,9 @@ class Stopping:
             raise Failure(f"reported was '{found.violation}', whole: {found.whole}")
         if saved[0].text != found.text:
             raise Failure("the memory of ramoops has another report than the console")
+        if not found.essence.startswith(found.violation) and \
+                CRASH not in OPTIONS[combination.option] and combination.held != "oops":
+            raise Failure(f"the panic line is '{found.panic}'")
         if "page allocation failure" in self.snapshot.said():
             raise Failure("an allocation that cannot succeed complains")
 
@@ -180,7 +187,7 @@ def locked(note):
     stops(note, [Combination(*words) for words in LOCKED])
 
 
-@case([KERNEL], "panic_force_cpu= names a CPU that has interrupts off")
+@case([KERNEL], "panic_force_cpu= names a CPU with interrupts off, panic_on_taint= the report's")
 def moved(note):
     stops(note, [Combination("task", "free", "zone", "nothing"),
-                 Combination("task", "list", "-", "nothing")], "panic_force_cpu=1")
+                 Combination("task", "list", "-", "nothing")], "panic_force_cpu=1 panic_on_taint=0x20")

@@ -11,6 +11,7 @@
  *	-		nothing else
  *	zone		another CPU holds zone->lock with interrupts off
  *	timers rq	what was interrupted holds this CPU's lock of timers, or those of run queues
+ *	pstore		what was interrupted has pstore's buffer
  *	oops		who saves the log of the report meets a NULL pointer
  *
  * "console" instead registers a console that allocates and frees for each line, and in a
@@ -29,6 +30,7 @@
 #include <linux/mmzone.h>
 #include <linux/module.h>
 #include <linux/percpu.h>
+#include <linux/pstore.h>
 #include <linux/smp.h>
 
 #include <asm/apic.h>
@@ -36,6 +38,7 @@
 
 /* Not exported; linked to by the lab. */
 extern struct hrtimer_cpu_base hrtimer_bases;
+extern struct pstore_info *psinfo;
 extern char runqueues[];
 void raw_spin_rq_lock_nested(void *rq, int subclass);
 
@@ -162,6 +165,9 @@ static int hold(const char *what)
 		for_each_online_cpu(cpu)
 			raw_spin_rq_lock_nested(per_cpu_ptr((char __percpu *)
 							    (unsigned long)runqueues, cpu), 0);
+	} else if (!strcmp(what, "pstore")) {
+		local_irq_disable();
+		raw_spin_lock(&psinfo->buf_lock);
 	} else if (!strcmp(what, "oops")) {
 		return kmsg_dump_register(&stumbling);
 	} else if (strcmp(what, "-")) {

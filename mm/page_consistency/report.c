@@ -4,10 +4,10 @@
  * happens then.
  *
  * Hooks run in any context, NMI included, and often with zone->lock held.  So
- * nothing here takes a lock.  If the machine is to stop, who reports panics from the
- * first line on, which makes all others wait; otherwise a per-CPU flag ends the
- * recursion when reporting itself needs pages.  Output is deferred, because a console
- * driver may want the very lock that is held.
+ * nothing here takes a lock, and what is called does not wait for one.  If the machine
+ * is to stop, who reports panics from the first line on, which makes all others wait;
+ * otherwise a per-CPU flag ends the recursion when reporting itself needs pages.  Output
+ * is deferred, because a driver of an old console may want the very lock that is held.
  */
 
 /* Each line of a report is marked by itself, so that the first can begin as all BUGs do. */
@@ -454,17 +454,21 @@ static void pc_say(const struct pc_report *report, const char *culprit)
  * on which that has begun, and a second CPU waits in panic() until it is stopped.
  *
  * The log is saved before panic() as it is saved for an oops: a kernel for kdump is started
- * without that, and not all that panic() calls is as careful as the report.
+ * without that, and not all that panic() calls is as careful as the report.  What else
+ * makes panics of an oops, a taint or a warning would take the place of the panic line.
  */
 static void pc_report_and_stop(const struct pc_report *report, const char *culprit)
 {
 	if (panic_on_this_cpu())
 		return;
 	if (panic_try_start()) {
-		/* If the report stumbles over something. */
 		panic_on_oops = 1;
+		panic_on_taint = 0;
+		panic_on_warn = 0;
+		printk_deferred_enter();
 		pc_say(report, culprit);
 		kmsg_dump(KMSG_DUMP_OOPS);
+		printk_deferred_exit();
 	}
 	pc_stop(report, culprit);
 }
