@@ -24,6 +24,9 @@ from lab.common import LabError, run, say, show
 
 KERNEL_ORG = "https://cdn.kernel.org/pub/linux/kernel/v7.x/"
 SERIES = (7, 2)				# the release that the patches are written against
+# Notes about what is in the cache. A makeshift has its own: it must not be found in the place of
+# the right release, which may be had the next time.
+NOTE, OTHER = "source.json", "other.json"
 WAYS = """Ways to supply a 7.2:
   make tree KSRC=/path/to/linux-7.2.tar.xz     (a tarball, from kernel.org or a distribution)
   make tree KSRC=/path/to/linux                (an unpacked tree or a git checkout of v7.2.y)
@@ -49,6 +52,11 @@ class Verdict:
 
 def lock():
     return json.loads((Path(__file__).parent / "kernel.lock").read_text())
+
+
+def wanted(version: str) -> bool:
+    """Whether this is the release that the patches are written against."""
+    return tuple(map(int, re.findall(r"\d+", version)[:2])) == SERIES
 
 
 def sha256(path):
@@ -88,9 +96,14 @@ def find():
     """The kernel source, fetched if need be. LabError says what was tried."""
     if os.environ.get("KSRC"):
         return from_ksrc(Path(os.environ["KSRC"]).expanduser())
-    cached = from_cache()
-    if cached:
+    if cached := from_cache():
         return cached
+    # Another clone may share the cache: one of them fetches, the other finds what was fetched.
+    with common.locked("source", common.CACHE):
+        return from_cache() or _fetched()
+
+
+def _fetched():
     need_space(store(), 1, "the download of the kernel source")
     tried = []
     with apt.Private(common.CACHE / "apt") as private:
@@ -139,33 +152,36 @@ def store():
     return common.CACHE / "source"
 
 
-def from_cache():
-    note = store() / "source.json"
+def from_cache(note: str = NOTE) -> Source | None:
+    """What was fetched before. NOTE is about the release that is wanted, OTHER about a makeshift."""
     try:
-        kept = json.loads(note.read_text())
+        kept = json.loads((store() / note).read_text())
         path = store() / kept["file"]
         size = path.stat().st_size
     except (OSError, ValueError, KeyError):
         return None
+    if note == NOTE and not wanted(path.name):
+        return None
     if size != kept["size"] or (digest := sha256(path)) != kept["sha256"]:
         raise LabError(f"{show(path)} is not what was fetched: its sha256 or size differs from "
-                       f"{show(note)}\n  recorded {kept['sha256']}, {kept['size']} bytes\n"
+                       f"{show(store() / note)}\n  recorded {kept['sha256']}, {kept['size']} bytes\n"
                        f"  found    {sha256(path)}, {size} bytes\n"
                        f"It was changed or damaged on disk. Remove it to have it fetched again: "
                        f"rm -r {show(store())}")
     return Source("tarball", path, kept["origin"], digest, f"sha256:{digest}")
 
 
-def keep(tarball, origin):
+def keep(tarball: Path, origin: str) -> Source:
     """Move a fetched tarball into the cache; the note is written last and makes it valid."""
     store().mkdir(parents=True, exist_ok=True)
     path = store() / tarball.name
     digest = sha256(tarball)
     os.replace(tarball, path)
     note = {"file": path.name, "sha256": digest, "size": path.stat().st_size, "origin": origin}
-    part = store() / "source.json.part"
+    place = store() / (NOTE if wanted(path.name) else OTHER)
+    part = place.with_suffix(".part")
     part.write_text(json.dumps(note, indent=1) + "\n")
-    os.replace(part, store() / "source.json")
+    os.replace(part, place)
     return Source("tarball", path, origin, digest, f"sha256:{digest}")
 
 
@@ -226,7 +242,10 @@ def _any_kernel(private):
         newer = sorted(r for r in releases if r > SERIES)
         older = sorted((r for r in releases if r < SERIES), reverse=True)
         for release in (newer + older)[:1]:
-            return _from_apt(root, "linux-source-%d.%d" % release)
+            package = "linux-source-%d.%d" % release
+            kept = from_cache(OTHER)
+            return kept if kept and kept.path.name.startswith(f"{package}.tar") else \
+                _from_apt(root, package)
     raise LabError("apt knows no linux-source package at all")
 
 
@@ -279,7 +298,7 @@ def judge(source, version, tree_hash):
     if tree_hash == locked["tree"]:
         how = "sha256 and git tree" if source.sha256 == locked["tarball_sha256"] else "git tree"
         return Verdict(version, True, f"verified: {how} as in lab/kernel.lock")
-    if tuple(map(int, re.findall(r"\d+", version)[:2])) != SERIES:
+    if not wanted(version):
         return Verdict(version, False, f"UNVERIFIED BASE: this is Linux {version}, the series is "
                                        "written for 7.2; every patch has to apply without fuzz")
     if version != locked["version"]:

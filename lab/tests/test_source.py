@@ -162,6 +162,43 @@ class Cache(fake.Fake):
         fake.write(self.build / "cache/source/linux-source-7.2.tar.xz", "half")
         self.assertIsNone(source.from_cache())
 
+    def test_another_release_does_not_stay(self):
+        """It is a makeshift for this time; the next time the right one may be had."""
+        other = shutil.copy(self.tarball, self.dir / "linux-source-7.3.tar.xz")
+        self.call(source.keep, Path(other), "a makeshift")
+        self.assertIsNone(source.from_cache())
+        with mock.patch.object(source, "_installed", return_value="the right one"):
+            self.assertEqual(source.find(), "the right one")
+
+    def test_cache_of_an_earlier_lab_with_another_release(self):
+        other = shutil.copy(self.tarball, self.dir / "linux-source-7.2.tar.xz")
+        self.call(source.keep, Path(other), "somewhere")
+        note = self.build / "cache/source/source.json"
+        note.write_text(note.read_text().replace("linux-source-7.2", "linux-source-7.3"))
+        os.rename(self.build / "cache/source/linux-source-7.2.tar.xz",
+                  self.build / "cache/source/linux-source-7.3.tar.xz")
+        self.assertIsNone(source.from_cache())
+
+    def test_makeshift_is_not_fetched_twice(self):
+        other = shutil.copy(self.tarball, self.dir / "linux-source-7.3.tar.xz")
+        self.call(source.keep, Path(other), "a makeshift")
+        root = mock.Mock(names=lambda _: "linux-source-7.3\n")
+        with mock.patch.object(source, "_from_apt", side_effect=AssertionError("fetched")):
+            self.assertEqual(source._any_kernel(root).origin, "a makeshift")
+
+    def test_two_clones_share_the_cache(self):
+        """The second one waits, and then finds what the first one has fetched."""
+        fetched = []
+
+        def other_clone(name, folder):
+            self.assertEqual((name, folder), ("source", common.CACHE))
+            source.keep(self.dir / "linux-source-7.2.tar.xz", "the other clone")
+            fetched.append(name)
+            return contextlib.nullcontext()
+        with offline(), mock.patch.object(common, "locked", other_clone):
+            self.assertEqual(source.find().origin, "the other clone")
+        self.assertEqual(fetched, ["source"])
+
     def test_no_network(self):
         gone = common.LabError("no network")
         with offline(gone), mock.patch.object(source, "_installed", side_effect=gone), \
