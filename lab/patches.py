@@ -17,6 +17,7 @@ from lab.common import LabError, say
 OVERLAY = ("Documentation", "arch", "drivers", "include", "lib", "mm", "scripts", "tools")
 PLACES = ("Documentation/", "arch/", "drivers/", "include/", "lib/", "mm/", "scripts/gdb/",
           "tools/testing/")
+PART = ".part~"				# how a file's name ends until all of it is there
 NAME = re.compile(r"^\d{4}-[a-z0-9][a-z0-9._-]*\.patch$")
 
 
@@ -116,7 +117,8 @@ class Product:
         for top in OVERLAY:
             for where, folders, files in os.walk(self.root / top):
                 folders[:] = sorted(f for f in folders if f != "__pycache__")
-                found += [os.path.relpath(os.path.join(where, f), self.root) for f in files]
+                found += [os.path.relpath(os.path.join(where, f), self.root) for f in files
+                          if not f.endswith(PART)]
         return sorted(found)
 
     def load(self):
@@ -175,6 +177,23 @@ class Product:
             return Maintainers((self.root / "MAINTAINERS").read_text())
         except FileNotFoundError:
             return Maintainers("")
+
+    def owned(self) -> set[str]:
+        """The files that make tree reads and make refresh writes."""
+        files = {f"patches/{p.name}" for p in self.folder.glob("*.patch")}
+        files |= {n for n in ("patches/series", "MAINTAINERS") if (self.root / n).exists()}
+        return files | set(self.overlay())
+
+    def digest(self, name: str) -> str:
+        """Of one file: its text and whether it may be executed; "" if there is no such file."""
+        path = self.root / name
+        if not path.is_file():
+            return ""
+        return hashlib.sha256(self.mode(name).encode() + path.read_bytes()).hexdigest()
+
+    def digests(self) -> dict[str, str]:
+        """{name: digest}, to tell later which files were changed."""
+        return {name: self.digest(name) for name in sorted(self.owned())}
 
     def mode(self, name):
         return "100755" if os.access(self.root / name, os.X_OK) else "100644"

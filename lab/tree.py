@@ -13,13 +13,14 @@ import os
 import re
 import shutil
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
-from lab import common, packages, source
+from lab import common, packages, source, unsaved
 from lab.common import LabError, locked, say, show, timed
 from lab.git import Git
 from lab.patches import Product, insert_entry, remove_entries
+from lab.unsaved import BRANCH, forced
 
-BRANCH = "series"
 TREE_GIB = 3.5			# 1.8 GiB of files, 0.4 of objects, and room to work
 
 
@@ -27,82 +28,118 @@ def product():
     return Product(common.ROOT)
 
 
-def forced():
-    return os.environ.get("FORCE", "") not in ("", "0")
-
-
 # --- the record of what was assembled from what ---------------------------
 
-def _record():
-    return common.TREE / ".git/lab-state.json"
+def _record(repo: Path | None = None) -> Path:
+    return (repo or common.TREE) / ".git/lab-state.json"
 
 
-def load_record():
+def load_record(repo: Path | None = None) -> dict:
     try:
-        return json.loads(_record().read_text())
+        return json.loads(_record(repo).read_text())
     except (OSError, ValueError):
         return {}
 
 
-def write_record(**changes):
-    part = _record().with_suffix(".part")
-    part.write_text(json.dumps({**load_record(), **changes}, indent=1) + "\n")
-    os.replace(part, _record())
+def write_record(repo: Path | None = None, **changes) -> None:
+    part = _record(repo).with_suffix(".part")
+    part.write_text(json.dumps({**load_record(repo), **changes}, indent=1) + "\n")
+    os.replace(part, _record(repo))
 
 
 # --- the base ------------------------------------------------------------
 
-def make_base(found, where):
-    """A git repository at where (new) whose one commit is the kernel source found."""
-    source.need_space(where.parent, TREE_GIB, "the kernel tree")
-    with source.staging(where.parent) as part:
-        work = part / "linux"
-        work.mkdir()
-        say(f"source: {found.origin}")
-        with timed("unpacking"):
-            version = source.unpack(found, work)
-        git = Git(work)
-        git("init", "-q", "-b", BRANCH, ".")
-        for key, value in (("gc.auto", "0"), ("maintenance.auto", "false"),
-                           ("core.fileMode", "true"), ("core.autocrlf", "false"),
-                           ("core.preloadIndex", "true"), ("index.threads", "0")):
-            git("config", key, value)
-        # The source was never checked out by git, so its .gitignore does not hold (-f). The
-        # threshold makes add stream everything into one pack: 90,000 loose objects are slow.
-        with timed("making the base commit"):
-            git("-c", "core.bigFileThreshold=1", "-c", "core.compression=1", "add", "-A", "-f",
-                visible=True)
-            tree = git("write-tree")
-            verdict = source.judge(found, version, tree)
-            base = git.commit(tree, f"Linux {version}")
-            git("update-ref", f"refs/heads/{BRANCH}", base)
-            git("tag", "base", base)
-            git("status", "--porcelain", "-uno")	# fills the index's stat cache
-        if where.exists():
-            shutil.rmtree(where)
-        os.rename(work, where)
-    write_record(base={**asdict(verdict), "commit": base, "key": found.key,
-                       "origin": found.origin}, key=None, head=base)
+def make_base(found: source.Source, work: Path) -> None:
+    """A git repository at work (new), with its record: one commit, the kernel source found."""
+    work.mkdir()
+    say(f"source: {found.origin}")
+    with timed("unpacking"):
+        version = source.unpack(found, work)
+    git = Git(work)
+    git("init", "-q", "-b", BRANCH, ".")
+    for key, value in (("gc.auto", "0"), ("maintenance.auto", "false"),
+                       ("core.fileMode", "true"), ("core.autocrlf", "false"),
+                       ("core.preloadIndex", "true"), ("index.threads", "0")):
+        git("config", key, value)
+    # The source was never checked out by git, so its .gitignore does not hold (-f). The
+    # threshold makes add stream everything into one pack: 90,000 loose objects are slow.
+    with timed("making the base commit"):
+        git("-c", "core.bigFileThreshold=1", "-c", "core.compression=1", "add", "-A", "-f",
+            visible=True)
+        tree = git("write-tree")
+        verdict = source.judge(found, version, tree)
+        base = git.commit(tree, f"Linux {version}")
+        git("update-ref", f"refs/heads/{BRANCH}", base)
+        git("tag", "base", base)
+        git("status", "--porcelain", "-uno")	# fills the index's stat cache
+    write_record(work, base={**asdict(verdict), "commit": base, "key": found.key,
+                             "origin": found.origin}, key=None, head=base)
 
 
 def _base():
     """See to it that the tree exists and stands on the base that is asked for."""
-    old = load_record().get("base")
+    record = load_record()
+    old = record.get("base")
     if common.TREE.exists() and not old:
         raise LabError(f"{show(common.TREE)} exists but was not made by the lab\n"
                        "Move it away or remove it, then run the command again.")
-    if old and not os.environ.get("KSRC"):
+    if old and not os.environ.get("KSRC") and not _stranded(record):
         return announce(old)
     found = source.find()
     if old and found.key == old["key"]:
         return announce(old)
     if old:
-        _spare_edits("another base was asked for with KSRC=")
-        say(f"{show(common.TREE)}: base changes from {old['origin']} to {found.origin}")
-        if base_path().exists():
-            shutil.rmtree(base_path())
-    make_base(found, common.TREE)
+        _change_base(old, found)
+    else:
+        source.need_space(common.BUILD, TREE_GIB, "the kernel tree")
+        with source.staging(common.BUILD) as part:
+            make_base(found, part / "linux")
+            os.rename(part / "linux", common.TREE)
     return announce(load_record()["base"])
+
+
+def _stranded(record: dict) -> bool:
+    """Whether the base is another kernel than was wanted, and the series has never stood on it."""
+    base = record["base"]
+    return record.get("key") is None and not base["verified"] \
+        and not base["origin"].startswith("KSRC=") and not source.wanted(base["version"]) \
+        and not unsaved.here(Git(common.TREE), record.get("head"))
+
+
+def _change_base(old: dict, found: source.Source) -> None:
+    """Another tree takes the place of this one, but only with the whole series on it."""
+    lost = _spare_edits("another base was asked for with KSRC=", whole=True)
+    say(f"{show(common.TREE)}: base changes from {old['origin']} to {found.origin}")
+    source.need_space(common.BUILD, TREE_GIB, "the kernel tree")
+    with source.staging(common.BUILD) as part:
+        work = part / "linux"
+        make_base(found, work)
+        key = product().fingerprint()
+        try:
+            new = _assembled(work)
+        except LabError as error:
+            raise LabError(f"{error}\n{show(common.TREE)} is as it was, with the series on Linux "
+                           f"{old['version']}.\n{_how_to_port(found)}") from None
+        checkout(Git(work), new.head)
+        write_record(work, key=key, head=new.head, count=len(new.commits), files=product().digests())
+        # The worktrees of the old tree go with it.
+        shutil.rmtree(base_path(), ignore_errors=True)
+        if lost:
+            unsaved.put_aside(common.TREE)
+        else:
+            os.rename(common.TREE, part / "old")
+        os.rename(work, common.TREE)
+
+
+def _how_to_port(found: source.Source) -> str:
+    dest, name = "/other/dir", common.TREE
+    return ("To bring the series to the new base, give that a build directory of its own, where "
+            "it stays alone:\n"
+            f"  LAB_BUILD={dest} make tree KSRC={found.path}\n"
+            f"  git -C {dest}/linux fetch {name} {BRANCH} base\n"
+            f"  git -C {dest}/linux cherry-pick {load_record()['base']['commit'][:12]}..FETCH_HEAD"
+            "      (git says what to do at a conflict)\n"
+            f"  LAB_BUILD={dest} make refresh")
 
 
 def announce(base):
@@ -117,14 +154,11 @@ def announce(base):
     return base
 
 
-def _spare_edits(why):
-    """Stop before work that was not refreshed is lost."""
-    git, record = Git(common.TREE), load_record()
-    if forced() or (git("rev-parse", "HEAD") == record.get("head") and not git.dirty()):
-        return
-    raise LabError(f"{show(common.TREE)} has edits that were not refreshed, and {why}\n"
-                   "  make refresh        keeps the tree's edits: they become overlay and patches\n"
-                   "  make tree FORCE=1   throws them away")
+def _spare_edits(why: str, whole: bool = False, command: str = "make tree") -> list[str]:
+    """Stop before work that was not refreshed is lost; with FORCE=1 say what work there is."""
+    return unsaved.spare(Git(common.TREE), load_record().get("head"), why, whole,
+                         f"  {command + ' FORCE=1':<20}throws it away"
+                         + (", but keeps a copy" if command == "make tree" else ""))
 
 
 # --- the series on top ---------------------------------------------------
@@ -160,18 +194,17 @@ def assemble(prod, repo, base="base"):
     finally:
         index.unlink(missing_ok=True)
     if failures:
-        raise LabError(_explain(failures, len(patches)))
+        raise LabError(_explain(failures, len(patches), load_record(repo).get("base", {})))
     result.head = tip
     return result
 
 
-def _explain(failures, total):
-    base = load_record().get("base", {})
+def _explain(failures: list, total: int, base: dict) -> str:
     text = "\n".join(str(error) for _, error in failures[:1])
     if len(failures) > 1:
         text += "\nThese do not apply either (perhaps only because of the first): " \
                 + " ".join(p.name for p, _ in failures[1:])
-    if base and tuple(base["version"].split(".")[:2]) != tuple(map(str, source.SERIES)):
+    if base and not source.wanted(base["version"]):
         text += f"\n{len(failures)} of {total} patches do not apply to Linux {base['version']}, " \
                 f"which is not what the series is written for.\n{source.WAYS}"
     return text
@@ -194,8 +227,8 @@ def _apply(git, patch):
     lines = [line for line in told.splitlines() if not line.startswith("Checking patch")]
     raise LabError(f"patches/{patch.name} does not apply (no fuzz is allowed):\n"
                    + "\n".join(f"  | {line}" for line in lines[:60])
-                   + "\nThe text before and behind the change is not what the patch expects. Make "
-                   "the change by hand in the tree and run make refresh, or correct the patch.")
+                   + "\nThe text before and behind the change is not what the patch expects. Correct "
+                   "the patch file, then run make tree again.")
 
 
 def _add_new(git, prod, patch):
@@ -223,17 +256,16 @@ def _set_entries(git, old, new):
     git("update-index", "--cacheinfo", f"100644,{git.store(text.encode())},MAINTAINERS")
 
 
-def checkout(git, head, hard=False):
+def checkout(git: Git, head: str, hard: bool = False) -> None:
     """Move the branch and the work tree to head; unchanged files keep their time stamps."""
     if hard:
-        old = git("rev-parse", "HEAD")
-        kept = git.raw("stash", "create").stdout.decode().strip() or old
-        git("update-ref", "refs/lab/discarded", kept)
-        say(f"what is thrown away remains until the next time as refs/lab/discarded ({kept[:12]})")
+        kept = unsaved.snapshot(git)
+        say(f"what is thrown away remains as {unsaved.DISCARDED} ({kept[:12]})\n"
+            f"  git -C {show(git.path)} log -g {unsaved.DISCARDED}      lists it and earlier ones")
+        unsaved.give_up(git)
         for name in git.untracked():
-            (common.TREE / name).unlink()
-        git("checkout", "-q", "-f", BRANCH)
-        git("reset", "-q", "--hard", head, visible=True)
+            (git.path / name).unlink()
+        git("checkout", "-q", "-f", "-B", BRANCH, head, visible=True)
     else:
         git("reset", "-q", "--keep", head, visible=True)
 
@@ -249,28 +281,46 @@ def ensure():
     return common.TREE
 
 
-def _update():
-    git, prod, record = Git(common.TREE), product(), load_record()
-    key, head = prod.fingerprint(), git("rev-parse", "HEAD")
-    same_repo = record.get("key") == key
-    same_tree = record.get("head") == head and not git.dirty()
-    name = show(common.TREE)
-    if same_repo and same_tree:
-        return say(f"tree: {name} is up to date ({record['count']} commits on the base)")
-    if same_repo and not forced():
-        return say(f"notice: {name} has edits that make refresh has not taken into patches and "
-                   "overlay; it is used as it is")
+def _assembled(repo: Path) -> Assembled:
     with timed("assembling"):
-        new = assemble(prod, common.TREE)
+        new = assemble(product(), repo)
     for line in new.offsets:
         say(f"notice: {line}")
-    if new.head != head or git.dirty():
-        if not same_tree:
-            _spare_edits("patches or overlay changed as well")
-        checkout(git, new.head, hard=not same_tree)
-    write_record(key=key, head=new.head, count=len(new.commits))
     if not new.commits:
         say("notice: patches/series has no patches; the tree is the base alone")
+    return new
+
+
+def _update() -> None:
+    git, prod, record = Git(common.TREE), product(), load_record()
+    key = prod.fingerprint()
+    same_repo = record.get("key") == key
+    why_not = unsaved.here(git, record.get("head"))
+    name = show(common.TREE)
+    if same_repo and record.get("installing"):
+        write_record(installing=False)		# somebody has put back what was there before
+    if same_repo and not why_not:
+        return say(f"tree: {name} is up to date ({record['count']} commits on the base)")
+    if same_repo and not forced():
+        return say(f"notice: {name} {', '.join(why_not)}; make refresh has not taken that into "
+                   "patches and overlay, and it is used as it is")
+    if record.get("installing") and not forced():
+        raise LabError("make refresh was interrupted while it wrote patches and overlay: they are "
+                       f"half old and half new, {name} has everything\n"
+                       "  make refresh        does the rest\n"
+                       "  make tree FORCE=1   takes patches and overlay as they are now")
+    try:
+        new = _assembled(common.TREE)
+    except LabError as error:
+        if record.get("key") is None:
+            raise LabError(f"{error}\n{name} is the base alone, not the series: make refresh will "
+                           "refuse to take it for that.") from None
+        raise
+    if unsaved.here(git, new.head):
+        if why_not:
+            _spare_edits("patches or overlay changed as well")
+        checkout(git, new.head, hard=bool(why_not))
+    write_record(key=key, head=new.head, count=len(new.commits), files=product().digests(), installing=False)
     return say(f"tree: {name}: {len(new.commits)} commits on the base, "
                f"{len(prod.overlay())} new files, HEAD {new.head[:12]}")
 
@@ -314,7 +364,13 @@ def clean_main(_argv):
     if not common.BUILD.exists():
         return
     if _record().exists():
-        _spare_edits("make clean removes the tree")
+        _spare_edits("make clean removes the tree", whole=True, command="make clean")
+    put_aside = sorted(common.BUILD.glob(f"{common.TREE.name}.discarded*"))
+    if put_aside and not forced():
+        raise LabError("there are trees that make tree FORCE=1 has put aside: "
+                       + " ".join(map(show, put_aside))
+                       + "\nRemove them (rm -r) if nothing in them is wanted any more, or "
+                       "make clean FORCE=1 does.")
     for path in sorted(common.BUILD.iterdir()):
         if path == common.CACHE or common.CACHE.is_relative_to(path):
             say(f"kept: {show(path)} (what was downloaded; rm -r it to be rid of that too)")

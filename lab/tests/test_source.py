@@ -186,6 +186,17 @@ class Cache(fake.Fake):
         with mock.patch.object(source, "_from_apt", side_effect=AssertionError("fetched")):
             self.assertEqual(source._any_kernel(root).origin, "a makeshift")
 
+    def test_makeshift_on_which_patches_fail_is_given_up(self):
+        self.repo()
+        old = fake.kernel(self.dir / "b/linux-source-6.1", alloc="int nothing;\n", release="6.1")
+        found = source.Source("tarball", fake.tarball(old, self.dir / "x.tar.xz"), "a makeshift",
+                              key="x")
+        with mock.patch.object(source, "find", return_value=found):
+            self.fails(tree.ensure, "Ways to supply a 7.2")
+        self.call(source.keep, self.dir / "linux-source-7.2.tar.xz", "somewhere")
+        with offline():
+            self.assertIn("2 commits on the base", self.ensure())
+
     def test_two_clones_share_the_cache(self):
         """The second one waits, and then finds what the first one has fetched."""
         fetched = []
