@@ -3,7 +3,8 @@
 
 The result is written to a staging directory, assembled from there and compared
 with the tree; only if both are the same does the repository change. What it
-held before is kept under build/before-refresh.
+held before is kept under build/before-refresh. The tree has everything until
+the repository has it: a refresh that was interrupted is made again.
 """
 
 import os
@@ -11,10 +12,10 @@ import re
 import shutil
 from dataclasses import dataclass, field
 
-from lab import common, packages, source, tree
+from lab import common, packages, source, tree, unsaved
 from lab.common import LabError, locked, say, show
 from lab.git import DIFF, Git
-from lab.patches import NAME, PLACES, Patch, Product, parse, remove_entries, slug, titles
+from lab.patches import NAME, PART, PLACES, Patch, Product, parse, remove_entries, slug, titles
 
 FIXUP = ("  git commit --fixup=COMMIT && git rebase -i --autosquash base      "
          "(in build/linux; then make refresh)")
@@ -39,7 +40,8 @@ class Tree:
         self.owner = {}			# introduced file -> Step
         self.steps = []
         self._check_state()
-        for commit in self.git("rev-list", "--reverse", "base..HEAD").split():
+        self.head = self.git("rev-parse", "HEAD")
+        for commit in self.git("rev-list", "--reverse", f"base..{self.head}").split():
             self.steps.append(self._step(commit))
         self.final = self.git.bytes("cat-file", "blob", "HEAD:MAINTAINERS").decode() \
             if "MAINTAINERS" in self.base else ""
@@ -48,10 +50,16 @@ class Tree:
             self._attribute(name)
 
     def _check_state(self):
-        for name in ("rebase-merge", "rebase-apply", "MERGE_HEAD", "CHERRY_PICK_HEAD"):
-            if (self.path / ".git" / name).exists():
-                raise LabError(f"{show(self.path)} is in the middle of a rebase, merge or "
-                               "cherry-pick\nFinish it (git status there says how), then refresh.")
+        if name := unsaved.operation(self.git):
+            raise LabError(f"{show(self.path)} is in the middle of a {name}\n"
+                           "Finish it (git status there says how), then refresh.")
+        if where := unsaved.place(self.git):
+            git = f"git -C {show(self.path)}"
+            raise LabError(
+                f"{show(self.path)} is {where}, and the series is what is on the branch "
+                f"{unsaved.BRANCH}: commits that only one of them has would be lost\n"
+                f"  {git} checkout {unsaved.BRANCH}         (and cherry-pick what you need there)\n"
+                f"  {git} checkout -B {unsaved.BRANCH}      if all of the series is where you are")
         if not self.git.ok("merge-base", "--is-ancestor", "base", "HEAD"):
             raise LabError(f"{show(self.path)}: HEAD does not descend from the tag base")
 
@@ -66,6 +74,8 @@ class Tree:
         if re.match(r"(fixup|squash|amend)! ", subject):
             raise LabError(f"{called} has not been folded into its commit yet:\n"
                            f"  git -C {show(self.path)} rebase -i --autosquash base")
+        if not subject.strip():
+            raise LabError(f"commit {commit[:12]} has no title; git commit --amend gives it one")
         body = "\n".join(line.rstrip() for line in body.split("\n")).strip("\n")
         step = Step(commit, Patch("", subject.strip(), body))
         raw = git.bytes("diff-tree", "-r", "-z", "--no-renames", "--no-commit-id", commit)
@@ -228,13 +238,24 @@ class Tree:
 
 
 def series_text(path, names):
-    """patches/series again: comments that stand in it survive as long as the order does."""
-    old = path.read_text() if path.exists() else ""
-    listed = [n for n in (line.partition("#")[0].strip() for line in old.splitlines()) if n]
-    if listed == names:
-        return old
-    header = re.match(r"(?:[ \t]*(?:#.*)?\n)*", old).group(0)
-    return header + "".join(f"{n}\n" for n in names)
+    """patches/series again. Comments stay with the line below them, as the last ones do at the end.
+
+    A line is known by its name without the number, which changes with its place.
+    """
+    head, above, beside, block = "", {}, {}, []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        name, mark, comment = line.partition("#")
+        if not name.strip():
+            block.append(line + "\n")
+            continue
+        if not above and not head:
+            head, block = "".join(block), []
+        above[name.strip()[5:]], block = "".join(block), []
+        beside[name.strip()[5:]] = line[len(name.rstrip()):] if mark else ""
+    if not above:
+        head, block = "".join(block), []
+    lines = [above.get(n[5:], "") + n + beside.get(n[5:], "") + "\n" for n in names]
+    return head + "".join(lines) + "".join(block)
 
 
 def name_patches(patches, old):
@@ -268,9 +289,32 @@ def name_patches(patches, old):
 
 def owned(prod):
     """Files of the repository that refresh replaces."""
-    files = {f"patches/{p.name}" for p in prod.folder.glob("*.patch")}
-    files |= {name for name in ("patches/series", "MAINTAINERS") if (prod.root / name).exists()}
-    return files | set(prod.overlay())
+    return prod.owned()
+
+
+def refuse_another_tree(found, prod, record):
+    """A tree that is not the series would take all patches and files out of the repository."""
+    there = {step.patch.subject for step in found.steps}
+    old = {n: parse(n, (prod.folder / n).read_bytes()).subject for n in prod.names()
+           if (prod.folder / n).exists()}
+    lost = [name for name, subject in old.items() if subject not in there]
+    stranded = record.get("key") is None
+    # One commit may well have got another title. That all have is another matter.
+    emptied = len(lost) == len(old) and (len(old) > 1 or not there)
+    if not lost or not (stranded or emptied) or tree.forced():
+        return
+    name = show(common.TREE)
+    raise LabError(
+        f"{name} is not the series: "
+        + ("the patches did not apply when make tree ran last, and it was left as the base alone"
+           if stranded else "no commit of the series is in it any more")
+        + f"\n{len(lost)} of {len(old)} patches have no commit there, and refresh would remove "
+        "them and their new files from the repository:\n"
+        + "\n".join(f"  {n}" for n in lost[:5]) + ("\n  ..." if lost[5:] else "")
+        + "\nIf make tree failed, correct the patches until it succeeds; make tree FORCE=1 puts "
+        f"aside what you have done in the tree, as {unsaved.DISCARDED}, to be cherry-picked.\n"
+        "Or bring the missing commits there, with the same titles. make refresh FORCE=1 does "
+        "remove what is missing.")
 
 
 def refuse_unlisted(prod, new):
@@ -287,28 +331,62 @@ def refuse_unlisted(prod, new):
                        "into the tree and commit them there, or remove them.")
 
 
-def install(prod, repo):
-    """Bring the repository to what was staged; returns what changed. Equal files stay untouched."""
-    old, new = owned(prod), owned(Product(repo))
+def plan(prod, repo):
+    """{name: what is to be done with it} to bring the repository to what was staged."""
+    old, new, staged = owned(prod), owned(Product(repo)), Product(repo)
+    return {name: "new" if name not in old else "removed" if name not in new else "changed"
+            for name in sorted(old | new) if prod.digest(name) != staged.digest(name)}
+
+
+def refuse_reverts(prod, steps, record):
+    """Files that were changed in the repository since the tree got them: the tree lacks that."""
+    known = record.get("files", {})
+    # Without a key nothing of the repository is in the tree, and refuse_another_tree() decides.
+    lost = [n for n in steps if steps[n] != "new" and prod.digest(n) != known.get(n)] \
+        if record.get("key") not in (None, prod.fingerprint()) else []
+    if not lost or tree.forced():
+        return lost
+    raise LabError(
+        "these files of the repository were changed since the tree was assembled, and refresh "
+        "would undo that, because the tree changed as well and does not have it:\n"
+        + "\n".join(f"  {n}" for n in lost) + "\n"
+        "  make tree FORCE=1      takes the repository's side; what is in the tree stays as "
+        f"{unsaved.DISCARDED}\n"
+        "                         (cherry-pick it there, then make refresh, to have both)\n"
+        "  make refresh FORCE=1   takes the tree's side; what is replaced is kept in "
+        "build/before-refresh")
+
+
+def _replace(there, here):
+    """One file, at once: a reader sees the old one or the new one, an interruption leaves one."""
+    here.parent.mkdir(parents=True, exist_ok=True)
+    part = here.with_name(here.name + PART)
+    shutil.copy(there, part)
+    os.replace(part, here)
+
+
+def _drop(prod, name):
+    """Remove a file and the folders that are empty then: one of them may become a file."""
+    path = prod.root / name
+    path.unlink()
+    for folder in list(path.relative_to(prod.root).parents)[:-1]:
+        if any((prod.root / folder).iterdir()):
+            return
+        (prod.root / folder).rmdir()
+
+
+def install(prod, repo, steps, again):
+    """Do what plan() says. again: the copies are those of a refresh that was interrupted."""
     kept = common.BUILD / "before-refresh"
-    shutil.rmtree(kept, ignore_errors=True)
-    changed = []
-    for name in sorted(old | new):
-        here, there = prod.root / name, repo / name
-        if name in old and name in new and here.read_bytes() == there.read_bytes() \
-                and os.access(here, os.X_OK) == os.access(there, os.X_OK):
-            continue
-        changed.append(("new     " if name not in old else
-                        "removed " if name not in new else "changed ") + name)
-        if name in old:
-            (kept / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(here, kept / name)
-        if name in new:
-            here.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(there, here)
-        else:
-            here.unlink()
-    return changed
+    if not again:
+        unsaved.rotate(kept)
+    for name, what in steps.items():
+        if what != "new" and not (kept / name).exists():
+            _replace(prod.root / name, kept / name)
+    for name in [n for n, what in steps.items() if what == "removed"]:
+        _drop(prod, name)
+    for name in [n for n, what in steps.items() if what != "removed"]:
+        _replace(repo / name, prod.root / name)
 
 
 def main(_argv):
@@ -322,31 +400,41 @@ def refresh():
     if not record.get("base"):
         raise LabError(f"there is no {show(common.TREE)} to refresh from; make tree makes it")
     git = Git(common.TREE)
-    same_tree = git("rev-parse", "HEAD") == record.get("head") and not git.dirty()
-    if same_tree and record.get("key") != prod.fingerprint():
+    same_repo, again = record.get("key") == prod.fingerprint(), record.get("installing", False)
+    found = Tree(common.TREE)
+    refuse_another_tree(found, prod, record)
+    if not same_repo and not again and not unsaved.here(git, record.get("head")):
         raise LabError("patches or overlay changed since the tree was assembled, the tree did not: "
                        "there is nothing to refresh\nmake tree brings the tree up to date.")
-    if not same_tree and record.get("key") != prod.fingerprint():
-        say("notice: patches or overlay changed as well; the tree's side wins, what is replaced is "
-            "kept in build/before-refresh")
-    found = Tree(common.TREE)
     refuse_unlisted(prod, found.new)
     with source.staging(common.BUILD) as scratch:
-        repo = scratch / "repo"
-        repo.mkdir()
-        found.write(repo, scratch, prod)
-        new = tree.assemble(Product(repo), common.TREE)
-        wanted = found.expected(scratch)
-        if git("rev-parse", f"{new.head}^{{tree}}") != wanted:
-            raise LabError("the refreshed series would not give the tree that is there; nothing "
-                           "was changed. The difference (refreshed to tree):\n"
-                           + git("diff", "--stat", new.head, wanted)
-                           + "\nIn MAINTAINERS it means: the new section is not at its "
-                           "alphabetical place, or not set off by one blank line.")
-        changed = install(prod, repo)
-    git("update-ref", "refs/lab/before-refresh", "HEAD")
+        new, steps = _staged(found, prod, scratch), plan(prod, scratch / "repo")
+        if not again and refuse_reverts(prod, steps, record):
+            say("notice: patches or overlay changed as well; the tree's side wins, what is "
+                "replaced is kept in build/before-refresh")
+        if steps:
+            tree.write_record(installing=True)
+            install(prod, scratch / "repo", steps, again)
+    unsaved.remember(git, unsaved.REFRESHED, found.head, "make refresh")
     git("reset", "-q", "--mixed", new.head)
-    tree.write_record(key=prod.fingerprint(), head=new.head, count=len(new.commits))
-    for line in changed:
-        say(line)
-    say(f"refresh: {len(changed)} files of the repository changed, {len(new.commits)} patches")
+    tree.write_record(key=prod.fingerprint(), head=new.head, count=len(new.commits),
+                      files=prod.digests(), installing=False)
+    for name, what in steps.items():
+        say(f"{what:<8}{name}")
+    say(f"refresh: {len(steps)} files of the repository changed, {len(new.commits)} patches")
+
+
+def _staged(found, prod, scratch):
+    """The repository as it will be, below scratch/repo; proven to give the tree that is there."""
+    git, repo = found.git, scratch / "repo"
+    repo.mkdir()
+    found.write(repo, scratch, prod)
+    new = tree.assemble(Product(repo), common.TREE)
+    wanted = found.expected(scratch)
+    if git("rev-parse", f"{new.head}^{{tree}}") != wanted:
+        raise LabError("the refreshed series would not give the tree that is there; nothing "
+                       "was changed. The difference (refreshed to tree):\n"
+                       + git("diff", "--stat", new.head, wanted)
+                       + "\nIn MAINTAINERS it means: the new section is not at its "
+                       "alphabetical place, or not set off by one blank line.")
+    return new

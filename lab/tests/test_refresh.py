@@ -179,6 +179,7 @@ class Refresh(fake.Fake):
         self.settle()
         fake.write(self.root / "mm/new.c", "int other;\n")
         fake.write(self.tree / "mm/new.c", "int edited;\n")
+        self.ksrc(FORCE="1")
         self.refresh()
         self.assertEqual((self.root / "mm/new.c").read_text(), "int edited;\n")
         self.assertEqual((self.build / "before-refresh/mm/new.c").read_text(), "int other;\n")
