@@ -89,6 +89,13 @@ class Git:
         options = [o for p in parents for o in ("-p", p)]
         return self("commit-tree", tree, *options, data=message.rstrip("\n") + "\n", env=env)
 
+    def fields(self, form: str, *commits: str) -> list[list[str]]:
+        """What git log says about each of these commits: form has %x00 between its fields."""
+        if not commits:
+            return []
+        text = self("show", "-s", "--date=raw", f"--format={form}%x00%x01", *commits)
+        return [part.lstrip("\n").split("\0")[:-1] for part in text.split("\x01")[:-1]]
+
     def untracked(self):
         """New files in no commit, ignored or not, but for what editors and tools leave behind.
 

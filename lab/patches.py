@@ -3,9 +3,11 @@
 
 One patch file is one commit: its message, what it changes in files that exist
 in the base, and the names of the files that it adds. The added files' text
-stands in the overlay, at its in-tree path, and nowhere else.
+stands in the overlay, at its in-tree path, and nowhere else. Who wrote it, and
+when, is in its header, unless that is the lab.
 """
 
+import email.utils
 import hashlib
 import os
 import re
@@ -17,6 +19,7 @@ from lab.common import LabError, say
 OVERLAY = ("Documentation", "arch", "drivers", "include", "lib", "mm", "scripts", "tools")
 PLACES = ("Documentation/", "arch/", "drivers/", "include/", "lib/", "mm/", "scripts/gdb/",
           "tools/testing/")
+AUTHOR = re.compile(r"^(\S.*) <([^<>]*)>$")
 PART = ".part~"				# how a file's name ends until all of it is there
 NAME = re.compile(r"^\d{4}-[a-z0-9][a-z0-9._-]*\.patch$")
 
@@ -29,6 +32,20 @@ class Patch:
     new_files: list = field(default_factory=list)
     entries: list = field(default_factory=list)	# titles of MAINTAINERS sections
     diff: bytes = b""
+    author: str = ""			# Name <address>; nothing if it is the lab
+    date: str = ""			# as in a mail
+
+    @property
+    def authorship(self) -> dict[str, str]:
+        """What git commit-tree has to know so that the commit is its author's."""
+        if not self.author:
+            return {}
+        name, address = AUTHOR.match(self.author).groups()
+        env = {"GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": address}
+        if self.date:
+            seconds = int(email.utils.parsedate_to_datetime(self.date).timestamp())
+            env["GIT_AUTHOR_DATE"] = f"@{seconds} {self.date.split()[-1]}"
+        return env
 
     @property
     def message(self):
@@ -41,6 +58,8 @@ class Patch:
 
     def text(self):
         parts = [f"Subject: {self.subject}\n"]
+        parts += [f"{key}: {value}\n" for key, value in (("From", self.author),
+                                                         ("Date", self.date)) if value]
         if self.body:
             parts.append(f"\n{self.body}\n")
         if self.new_files:
@@ -53,8 +72,8 @@ class Patch:
 
 def parse(name, data):
     def wrong(what):
-        return LabError(f"patches/{name}: {what}\nThe format is: Subject: line, blank line, "
-                        "message, optional New-files: and Maintainers-entry:, a line ---, the diff")
+        return LabError(f"patches/{name}: {what}\nThe format is: Subject: line, optional From: "
+                        "and Date: of the author, blank line, message, optional New-files: and Maintainers-entry:, a line ---, the diff")
 
     head, found, diff = data.partition(b"\n---\n")
     if not found:
@@ -63,10 +82,10 @@ def parse(name, data):
     if not lines[0].startswith("Subject: ") or not lines[0][9:].strip():
         raise wrong("the first line is not 'Subject: ...'")
     patch = Patch(name, lines[0][9:].strip(), diff=diff)
-    if len(lines) > 1 and lines[1]:
-        raise wrong("the Subject must be one line, followed by a blank one")
+    end = lines.index("") if "" in lines else len(lines)
+    _authorship(patch, lines[1:end], wrong)
     body, listing = [], False
-    for line in lines[1:]:
+    for line in lines[end:]:
         if line.rstrip() == "New-files:":
             listing = True
         elif listing and line.startswith(" ") and line.strip():
@@ -81,6 +100,28 @@ def parse(name, data):
     patch.body = "\n".join(body).strip("\n")
     _check_diff(diff, wrong)
     return patch
+
+
+def _authorship(patch: Patch, lines: list[str], wrong) -> None:
+    """From: and Date:, which stand below the Subject."""
+    found = {}
+    for line in lines:
+        key, _, value = line.partition(": ")
+        if key not in ("From", "Date") or key in found:
+            raise wrong(f"{line!r} is there twice" if key in found else
+                        f"the Subject is followed by {line!r}, which is neither From:, Date: nor "
+                        "a blank line")
+        found[key] = value.strip()
+    patch.author, patch.date = found.get("From", ""), found.get("Date", "")
+    if "From" in found and not AUTHOR.match(patch.author):
+        raise wrong("From: is not 'Name <address>'")
+    if "Date" in found and "From" not in found:
+        raise wrong("there is a Date: without From:")
+    try:
+        if "Date" in found and not email.utils.parsedate_to_datetime(patch.date).tzinfo:
+            raise ValueError
+    except (TypeError, ValueError):
+        raise wrong("Date: is no date as in a mail, with its time zone") from None
 
 
 def _check_diff(diff, wrong):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from lab import common, packages, source, tree, unsaved
 from lab.common import LabError, locked, say, show
-from lab.git import DIFF, Git
+from lab.git import DIFF, Git, LAB_DATE, LAB_EMAIL, LAB_NAME
 from lab.patches import NAME, PART, PLACES, Patch, Product, parse, remove_entries, slug, titles
 
 FIXUP = ("  git commit --fixup=COMMIT && git rebase -i --autosquash base      "
@@ -67,7 +67,8 @@ class Tree:
 
     def _step(self, commit):
         git = self.git
-        subject, body = git("log", "-1", "--format=%s%x00%b", commit).split("\0", 1)
+        subject, author, when, date, body = git.fields("%s%x00%an <%ae>%x00%ad%x00%aD%x00%b",
+                                                       commit)[0]
         called = f"commit {commit[:12]} ({subject})"
         if len(git("rev-list", "--parents", "-1", commit).split()) != 2:
             raise LabError(f"{called} is a merge; the series is a line of commits")
@@ -78,6 +79,8 @@ class Tree:
             raise LabError(f"commit {commit[:12]} has no title; git commit --amend gives it one")
         body = "\n".join(line.rstrip() for line in body.split("\n")).strip("\n")
         step = Step(commit, Patch("", subject.strip(), body))
+        if author != f"{LAB_NAME} <{LAB_EMAIL}>":
+            step.patch.author, step.patch.date = author, date if when != LAB_DATE else ""
         raw = git.bytes("diff-tree", "-r", "-z", "--no-renames", "--no-commit-id", commit)
         parts = raw.decode().split("\0")
         for meta, name in zip(parts[0::2], parts[1::2]):
@@ -208,7 +211,8 @@ class Tree:
                 same = False
             if not same:
                 raise LabError(f"the message of '{step.patch.subject}' cannot be kept in a patch "
-                               "file: it has a line ---, New-files: or Maintainers-entry:")
+                               "file: it has a line ---, New-files: or Maintainers-entry:, or its "
+                               f"author ({step.patch.author or 'the lab'}) no name")
             (repo / "patches" / step.patch.name).write_bytes(data)
         (repo / "patches/series").write_text(
             series_text(old.folder / "series", [s.patch.name for s in self.steps]))
@@ -430,6 +434,7 @@ def _staged(found, prod, scratch):
     repo.mkdir()
     found.write(repo, scratch, prod)
     new = tree.assemble(Product(repo), common.TREE)
+    _same_authors(git, [step.commit for step in found.steps], new.commits)
     wanted = found.expected(scratch)
     if git("rev-parse", f"{new.head}^{{tree}}") != wanted:
         raise LabError("the refreshed series would not give the tree that is there; nothing "
@@ -438,3 +443,12 @@ def _staged(found, prod, scratch):
                        + "\nIn MAINTAINERS it means: the new section is not at its "
                        "alphabetical place, or not set off by one blank line.")
     return new
+
+
+def _same_authors(git, old, new):
+    """git commit takes some characters out of a name; other programs that make commits do not."""
+    form = "%s%x00%an <%ae>, %ad"
+    for (title, was), (_, now) in zip(git.fields(form, *old), git.fields(form, *new), strict=True):
+        if not was.startswith(f"{LAB_NAME} <{LAB_EMAIL}>,") and was != now:
+            raise LabError(f"the author of '{title}' cannot be kept: {was} would become {now}\n"
+                           "git commit --amend --author='Name <address>' sets another one.")

@@ -7,7 +7,10 @@ import subprocess
 
 from lab import common, packages, source, tree
 from lab.common import LabError, say, show
-from lab.git import Git, LAB_DATE
+from lab.git import Git, LAB_DATE, LAB_EMAIL, LAB_NAME
+from lab.patches import Patch
+
+SIGNED = "refs/lab/series"		# the commits that the mails were made of
 
 
 def identity():
@@ -42,17 +45,21 @@ def cover_text():
 
 
 def sign(git, commits, who):
-    """The same commits with their author replaced; returns the last one."""
+    """The same commits with the sender in the place of the lab; returns the last one."""
     env = {"GIT_AUTHOR_NAME": who[0], "GIT_AUTHOR_EMAIL": who[1],
            "GIT_COMMITTER_NAME": who[0], "GIT_COMMITTER_EMAIL": who[1],
-           "GIT_AUTHOR_DATE": LAB_DATE, "GIT_COMMITTER_DATE": LAB_DATE}
+           "GIT_COMMITTER_DATE": LAB_DATE}
     tip = git("rev-parse", "base^{commit}")
-    for number, commit in enumerate(commits):
-        # One second apart: mail readers sort a series by date.
-        seconds, zone = LAB_DATE.split()
-        env["GIT_AUTHOR_DATE"] = f"{int(seconds) + number + 1} {zone}"
-        tip = git.commit(f"{commit}^{{tree}}", git("log", "-1", "--format=%B", commit), tip,
-                         env=env)
+    seconds, zone = LAB_DATE.split()
+    for number, commit in enumerate(commits, 1):
+        name, address, date, message = git.fields("%an%x00%ae%x00%ad%x00%B", commit)[0]
+        if (name, address) == (LAB_NAME, LAB_EMAIL):
+            # One second apart: mail readers sort a series by date.
+            theirs = {"GIT_AUTHOR_DATE": f"{int(seconds) + number} {zone}"}
+        else:
+            theirs = {"GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": address,
+                      "GIT_AUTHOR_DATE": f"@{date}"}
+        tip = git.commit(f"{commit}^{{tree}}", message, tip, env={**env, **theirs})
     return tip
 
 
@@ -71,11 +78,13 @@ def make(git, commits, out, who):
     tip = sign(git, commits, who)
     env = {"GIT_AUTHOR_NAME": who[0], "GIT_AUTHOR_EMAIL": who[1],
            "GIT_COMMITTER_NAME": who[0], "GIT_COMMITTER_EMAIL": who[1]}
+    git("update-ref", SIGNED, tip)
     shutil.rmtree(out, ignore_errors=True)
     # The base commit is the lab's own, but its parts are what a reviewer sees as base-commit;
     # --base also lists the prerequisite patches, of which there are none.
     git("format-patch", "-q", "--cover-letter", "--cover-from-description=none", "--base=base",
-        "-s", "--no-renames", "-o", out.resolve(), f"base..{tip}", env=env, visible=True)
+        # A mail is from its sender; who else wrote a commit stands in the first line of the text.
+        f"--from={who[0]} <{who[1]}>", "-s", "--no-renames", "-o", out.resolve(), f"base..{tip}", env=env, visible=True)
     letters = sorted(out.glob("0000-*.patch"))
     if len(letters) != 1:
         raise LabError(f"git format-patch made no cover letter in {show(out)}")
@@ -101,13 +110,38 @@ def verify(git, mails, wanted):
                   data="".join(f"/{name}\n" for name in touched))
             there("reset", "-q", "--hard")
             there("am", "-q", *[m.resolve() for m in mails], visible=True)
-            got = there("rev-parse", "HEAD^{tree}")
+            got, tip = there("rev-parse", "HEAD^{tree}"), there("rev-parse", "HEAD")
         finally:
             git("worktree", "remove", "--force", work)
     if got != wanted:
         raise LabError(f"git am gives tree {got}, but {show(common.TREE)} is {wanted}\n"
                        + git("diff", "--stat", wanted, got))
+    same_words(git, tip)
     say(f"git am on the base gives tree {got[:12]}, the same as {show(common.TREE)}")
+
+
+def same_words(git: Git, tip: str) -> None:
+    """git am has to find the author, the date and the message of each commit in its mail again."""
+    sent, got = (git.fields("%an <%ae>%x00%ad%x00%B%x00%cn <%ce>",
+                            *git("rev-list", "--reverse", f"base..{end}").split())
+                 for end in (SIGNED, tip))
+    for before, after in zip(sent, got, strict=True):
+        text, line = before[2].rstrip("\n"), f"Signed-off-by: {before[3]}"
+        # The sender's sign-off is appended, behind a blank line if it is the first trailer.
+        messages = (text, f"{text}\n{line}", f"{text}\n\n{line}")
+        if before[:2] != after[:2] or after[2].rstrip("\n") not in messages:
+            raise LabError("git am would make another author, date or message of the mail of "
+                           f"'{text.splitlines()[0]}': it has lines in which a mail says "
+                           "something else, such as From: at its beginning\n"
+                           f"  sent {', '.join(before[:2])}\n  got  {', '.join(after[:2])}")
+
+
+def unsigned(patches: list[Patch], who: tuple[str, str]) -> None:
+    """Say what a maintainer will ask for: the sign-off of an author who is not the sender."""
+    for patch in patches:
+        line = f"Signed-off-by: {patch.author}"
+        if patch.author not in ("", f"{who[0]} <{who[1]}>") and line not in patch.body.split("\n"):
+            say(f"notice: {patch.name} is by {patch.author} and has no sign-off of theirs")
 
 
 def main(_argv, who=None):
@@ -125,6 +159,7 @@ def main(_argv, who=None):
     if not record["base"]["verified"]:
         say("notice: the base is not the verified one; see make tree")
     out = common.BUILD / "series"
+    unsigned(tree.product().load(), who)
     mails = make(git, commits, out, who)
     verify(git, mails, git("rev-parse", "HEAD^{tree}"))
     say(f"{show(out)}: {len(mails)} mails and the cover letter, from {who[0]} <{who[1]}>")

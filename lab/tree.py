@@ -3,9 +3,9 @@
 
 The commits are made in an index of their own and only then checked out, so that
 a file that is the same before and after keeps its time stamp and make has
-nothing to rebuild. All identities and dates are fixed: the same base, patches
-and overlay give the same commit hashes everywhere, which is also how a tree
-whose record was lost is recognised.
+nothing to rebuild. All identities and dates are fixed, or stand in the patch:
+the same base, patches and overlay give the same commit hashes everywhere,
+which is also how a tree whose record was lost is recognised.
 """
 
 import json
@@ -189,7 +189,7 @@ def assemble(prod, repo, base="base"):
             except LabError as error:
                 failures.append((patch, error))
                 continue
-            tip = git.commit(git("write-tree"), patch.message, tip)
+            tip = git.commit(git("write-tree"), patch.message, tip, env=patch.authorship)
             result.commits.append(tip)
     finally:
         index.unlink(missing_ok=True)
