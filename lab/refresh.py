@@ -125,7 +125,8 @@ class Tree:
             return
         before = self._maintainers(f"{step.commit}^")
         after = self._maintainers(step.commit)
-        step.patch.entries = [t for t in titles(after) if t not in titles(before)]
+        known = titles(before)		# once: there are thousands
+        step.patch.entries = [t for t in titles(after) if t not in known]
         mode, _ = step.changed["MAINTAINERS"]
         if self._stripped(before) == self._stripped(after):
             del step.changed["MAINTAINERS"]
