@@ -414,12 +414,16 @@ def refresh():
     refuse_unlisted(prod, found.new)
     with source.staging(common.BUILD) as scratch:
         new, steps = _staged(found, prod, scratch), plan(prod, scratch / "repo")
-        if not again and refuse_reverts(prod, steps, record):
+        # An interrupted refresh has left each file as it was or as it will be: neither is lost.
+        if lost := refuse_reverts(prod, steps, record):
             say("notice: patches or overlay changed as well; the tree's side wins, what is "
                 "replaced is kept in build/before-refresh")
         if steps:
             tree.write_record(installing=True)
-            install(prod, scratch / "repo", steps, again)
+            install(prod, scratch / "repo", steps, again and not lost)
+    if git("rev-parse", "HEAD") != found.head:
+        raise LabError(f"{show(common.TREE)} got another commit while refresh worked; what was "
+                       "there before is in the repository\nmake refresh brings the rest.")
     unsaved.remember(git, unsaved.REFRESHED, found.head, "make refresh")
     git("reset", "-q", "--mixed", new.head)
     tree.write_record(key=prod.fingerprint(), head=new.head, count=len(new.commits),

@@ -272,6 +272,30 @@ class BothSides(Keep):
         self.refresh()
         self.consistent()
 
+    def test_commit_while_refresh_works(self):
+        fake.write(self.tree / "mm/new.c", "int edited;\n")
+        real = refresh.install
+
+        def install(*args):
+            real(*args)
+            self.commit("mm: meanwhile", kconfig="menu\n")
+        with mock.patch.object(refresh, "install", install):
+            self.fails(self.refresh, "make refresh brings the rest")
+        self.assertIn("3 patches", self.refresh())
+        self.assertIn("0003-mm-meanwhile", (self.root / "patches/series").read_text())
+        self.consistent()
+
+    def test_repository_changed_after_an_interrupted_refresh(self):
+        fake.write(self.tree / "mm/new.c", "int edited;\n")
+        with mock.patch.object(refresh, "_replace", side_effect=KeyboardInterrupt), \
+                self.assertRaises(KeyboardInterrupt):
+            self.refresh()
+        fake.write(self.root / "mm/new.c", "int by hand;\n")
+        self.fails(self.refresh, "mm/new.c", "FORCE=1")
+        self.ksrc(FORCE="1")
+        self.refresh()
+        self.assertEqual((self.build / "before-refresh/mm/new.c").read_text(), "int by hand;\n")
+
     def test_copies_of_earlier_refreshes_stay(self):
         for text in ("first\n", "second\n"):
             fake.write(self.root / "mm/new.c", text)
