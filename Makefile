@@ -3,7 +3,7 @@
 #
 #   CONFIG=   kernel configuration (lab/configs)     APPEND=   kernel command line
 #   CORRUPT=  what the demonstration corrupts        KSRC=     kernel source to use
-#   FORCE=1   throw away edits in build/linux        JOBS=     parallel jobs
+#   FORCE=1   the other side's edits may go          JOBS=     parallel jobs
 #   SOAK=     minutes of each soak of test-long      ALL=1     nothing of this machine for fresh
 
 COMMANDS := run test test-long tree refresh series kernel boot check bench matrix mutants \

@@ -16,7 +16,7 @@ COMMANDS = {
     "test": ("suite", "main", "KUnit, boot, panic and series tests; ends with N passed, N failed"),
     "test-long": ("suite", "long_main", "what is too long for test: soak, kernel selftests, ..."),
     "tree": ("tree", "main", "build/linux: kernel plus series, one commit each (KSRC=, FORCE=1)"),
-    "refresh": ("tree", "refresh_main", "edits and commits of build/linux to overlay and patches"),
+    "refresh": ("tree", "refresh_main", "edits and commits of build/linux to overlay, patches (FORCE=1)"),
     "series": ("series", "main", "build/series: the mails for git am, signed off by you"),
     "kernel": ("build", "main", "build one kernel configuration (CONFIG=name)"),
     "boot": ("boot", "main", "boot one configuration with a shell (CONFIG=name APPEND='...')"),

@@ -118,8 +118,8 @@ def _change_base(old: dict, found: source.Source) -> None:
         try:
             new = _assembled(work)
         except LabError as error:
-            raise LabError(f"{error}\n{show(common.TREE)} is as it was, with the series on Linux "
-                           f"{old['version']}.\n{_how_to_port(found)}") from None
+            raise LabError(f"{error}\n{show(common.TREE)} is as it was, on Linux {old['version']}."
+                           f"{_how_to_port(found)}") from None
         checkout(Git(work), new.head)
         write_record(work, key=key, head=new.head, count=len(new.commits), files=product().digests())
         # The worktrees of the old tree go with it.
@@ -132,12 +132,14 @@ def _change_base(old: dict, found: source.Source) -> None:
 
 
 def _how_to_port(found: source.Source) -> str:
-    dest, name = "/other/dir", common.TREE
-    return ("To bring the series to the new base, give that a build directory of its own, where "
+    record, dest = load_record(), "/other/dir"
+    if record.get("key") is None:
+        return ""			# the series is not in the tree, either
+    return ("\nTo bring the series to the new base, give that a build directory of its own, where "
             "it stays alone:\n"
             f"  LAB_BUILD={dest} make tree KSRC={found.path}\n"
-            f"  git -C {dest}/linux fetch {name} {BRANCH} base\n"
-            f"  git -C {dest}/linux cherry-pick {load_record()['base']['commit'][:12]}..FETCH_HEAD"
+            f"  git -C {dest}/linux fetch --no-tags {common.TREE} {BRANCH}\n"
+            f"  git -C {dest}/linux cherry-pick {record['base']['commit'][:12]}..FETCH_HEAD"
             "      (git says what to do at a conflict)\n"
             f"  LAB_BUILD={dest} make refresh")
 
@@ -313,8 +315,8 @@ def _update() -> None:
         new = _assembled(common.TREE)
     except LabError as error:
         if record.get("key") is None:
-            raise LabError(f"{error}\n{name} is the base alone, not the series: make refresh will "
-                           "refuse to take it for that.") from None
+            raise LabError(f"{error}\n{name} is the base alone, without the series, and make refresh "
+                           "refuses to take its patches for dropped.") from None
         raise
     if unsaved.here(git, new.head):
         if why_not:
