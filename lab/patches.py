@@ -73,7 +73,8 @@ class Patch:
 def parse(name, data):
     def wrong(what):
         return LabError(f"patches/{name}: {what}\nThe format is: Subject: line, optional From: "
-                        "and Date: of the author, blank line, message, optional New-files: and Maintainers-entry:, a line ---, the diff")
+                        "and Date: of the author, blank line, message, optional "
+                        "New-files: and Maintainers-entry:, a line ---, the diff")
 
     head, found, diff = data.partition(b"\n---\n")
     if not found:

@@ -344,10 +344,14 @@ def plan(prod, repo):
 
 
 def refuse_reverts(prod, steps, record):
-    """Files that were changed in the repository since the tree got them: the tree lacks that."""
-    known = record.get("files", {})
+    """Files that were changed in the repository since the tree got them: the tree lacks that.
+
+    An interrupted refresh has left each as it was or as it was to be, and neither would be lost.
+    """
+    known, half = record.get("files", {}), record.get("installing") or {}
     # Without a key nothing of the repository is in the tree, and refuse_another_tree() decides.
-    lost = [n for n in steps if steps[n] != "new" and prod.digest(n) != known.get(n)] \
+    lost = [n for n in steps if steps[n] != "new"
+            and prod.digest(n) not in (known.get(n), half.get(n))] \
         if record.get("key") not in (None, prod.fingerprint()) else []
     if not lost or tree.forced():
         return lost
@@ -388,10 +392,16 @@ def install(prod, repo, steps, again):
     for name, what in steps.items():
         if what != "new" and not (kept / name).exists():
             _replace(prod.root / name, kept / name)
-    for name in [n for n, what in steps.items() if what == "removed"]:
-        _drop(prod, name)
-    for name in [n for n, what in steps.items() if what != "removed"]:
-        _replace(repo / name, prod.root / name)
+    # Names of patches come from the series and the files that it lists. At each moment these are
+    # the old ones or the new ones, so that the names are the same if this has to be made again.
+    def turn(name: str) -> int:
+        gone, patch = steps[name] == "removed", name.startswith("patches/")
+        return 3 if gone and patch else 0 if gone else 2 if name == "patches/series" else 1
+    for name in sorted(steps, key=turn):
+        if steps[name] == "removed":
+            _drop(prod, name)
+        else:
+            _replace(repo / name, prod.root / name)
 
 
 def main(_argv):
@@ -405,7 +415,7 @@ def refresh():
     if not record.get("base"):
         raise LabError(f"there is no {show(common.TREE)} to refresh from; make tree makes it")
     git = Git(common.TREE)
-    same_repo, again = record.get("key") == prod.fingerprint(), record.get("installing", False)
+    same_repo, again = record.get("key") == prod.fingerprint(), bool(record.get("installing"))
     found = Tree(common.TREE)
     refuse_another_tree(found, prod, record)
     if not same_repo and not again and not unsaved.here(git, record.get("head")):
@@ -414,12 +424,11 @@ def refresh():
     refuse_unlisted(prod, found.new)
     with source.staging(common.BUILD) as scratch:
         new, steps = _staged(found, prod, scratch), plan(prod, scratch / "repo")
-        # An interrupted refresh has left each file as it was or as it will be: neither is lost.
         if lost := refuse_reverts(prod, steps, record):
             say("notice: patches or overlay changed as well; the tree's side wins, what is "
                 "replaced is kept in build/before-refresh")
         if steps:
-            tree.write_record(installing=True)
+            tree.write_record(installing=Product(scratch / "repo").digests())
             install(prod, scratch / "repo", steps, again and not lost)
     if git("rev-parse", "HEAD") != found.head:
         raise LabError(f"{show(common.TREE)} got another commit while refresh worked; what was "

@@ -84,7 +84,8 @@ def make(git, commits, out, who):
     # --base also lists the prerequisite patches, of which there are none.
     git("format-patch", "-q", "--cover-letter", "--cover-from-description=none", "--base=base",
         # A mail is from its sender; who else wrote a commit stands in the first line of the text.
-        f"--from={who[0]} <{who[1]}>", "-s", "--no-renames", "-o", out.resolve(), f"base..{tip}", env=env, visible=True)
+        f"--from={who[0]} <{who[1]}>", "-s", "--no-renames", "-o", out.resolve(),
+        f"base..{tip}", env=env, visible=True)
     letters = sorted(out.glob("0000-*.patch"))
     if len(letters) != 1:
         raise LabError(f"git format-patch made no cover letter in {show(out)}")

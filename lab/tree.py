@@ -121,7 +121,8 @@ def _change_base(old: dict, found: source.Source) -> None:
             raise LabError(f"{error}\n{show(common.TREE)} is as it was, on Linux {old['version']}."
                            f"{_how_to_port(found)}") from None
         checkout(Git(work), new.head)
-        write_record(work, key=key, head=new.head, count=len(new.commits), files=product().digests())
+        write_record(work, key=key, head=new.head, count=len(new.commits),
+                     files=product().digests())
         # The worktrees of the old tree go with it.
         shutil.rmtree(base_path(), ignore_errors=True)
         if lost:
@@ -322,7 +323,8 @@ def _update() -> None:
         if why_not:
             _spare_edits("patches or overlay changed as well")
         checkout(git, new.head, hard=bool(why_not))
-    write_record(key=key, head=new.head, count=len(new.commits), files=product().digests(), installing=False)
+    write_record(key=key, head=new.head, count=len(new.commits), files=prod.digests(),
+                 installing=False)
     return say(f"tree: {name}: {len(new.commits)} commits on the base, "
                f"{len(prod.overlay())} new files, HEAD {new.head[:12]}")
 
