@@ -14,7 +14,7 @@ __all__ = ["MUTANTS"]
 
 mutant("memory-printed-under-its-lock", BOOT, UNDER_LOCK, (
     "mm/show_mem.c",
-    "			nr[order] = data_race(area->nr_free);\n",
+    "			nr[order] = READ_ONCE(area->nr_free);\n",
     "			spin_lock(&zone->lock);\n"
     "			nr[order] = area->nr_free;\n"
     "			spin_unlock(&zone->lock);\n"))
