@@ -184,7 +184,7 @@ static void give_back(void)
 	struct zone *zone = page_zone(large);
 	unsigned int i;
 
-	zone->watermark_boost = zone_managed_pages(zone);
+	zone->watermark_boost = 1;
 	set_bit(ZONE_BOOSTED_WATERMARK, &zone->flags);
 	for (i = 0; i < MANY; i++)
 		__free_pages(many[i], 0);
