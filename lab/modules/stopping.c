@@ -42,7 +42,7 @@ extern struct pstore_info *psinfo;
 extern char runqueues[];
 void raw_spin_rq_lock_nested(void *rq, int subclass);
 
-#define LEAST 3		/* order of the blocks that are damaged, and asked for */
+#define LEAST 3		/* order of the smallest blocks that are damaged */
 #define TRIES 1024
 #define HELD 64
 #define MANY 4096
@@ -73,12 +73,15 @@ static void violate(void)
 		return;
 	}
 	damage();
-	/* The first may come from this CPU's list. */
+	/*
+	 * From NMI only what per-CPU lists serve may be asked for: the first may come from
+	 * there, and their lock is held as well.  Otherwise it is zone->lock alone.
+	 */
 	for (i = 0; i < TRIES; i++) {
 		if (in_nmi())
 			alloc_pages_nolock(0, NUMA_NO_NODE, LEAST);
 		else
-			alloc_pages(GFP_ATOMIC | __GFP_NOWARN, LEAST);
+			alloc_pages(GFP_ATOMIC | __GFP_NOWARN, LEAST + 1);
 	}
 }
 
