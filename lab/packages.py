@@ -53,7 +53,9 @@ GROUPS = {
         "python3-yaml": ["/usr/lib/python3/dist-packages/yaml/__init__.py"],
     },
     "clang": {"clang": ["clang"], "llvm": ["llvm-cov", "llvm-cov-*"],
-              "lld": ["ld.lld"]},
+              "lld": ["ld.lld"],
+              # clang's package only recommends what -fsanitize= links.
+              "libclang-rt-dev": ["/usr/lib/llvm-*/lib/clang/*/lib/*/libclang_rt.asan*.a"]},
     # KMSAN; Debian's clang without a number may be too old for the kernel.
     "clang-19": {"clang-19": ["clang-19"]},
     # For make fresh.

@@ -14,11 +14,12 @@ from lab.common import run, show
 from lab.git import Git
 
 KEY = "page_consistency_enabled"
-# What an inlined hook does once the key is on: this call, or a look at this variable.
-HOOKS = re.compile(r"^(__page_consistency_\w+|page_consistency_hold_nolock)\b")
+# What an inlined hook does once the key is on: one of these calls, or a look at this variable.
+HOOKS = re.compile(r"^(__page_consistency_\w+|panic_on_this_cpu|page_consistency_hold_nolock)\b")
 # What the series repairs or hardens, whether its options are set or not.
 REPAIRED = {"mm/memremap.c", "drivers/dax/bus.c", "include/linux/memremap.h",
-            "arch/x86/kernel/ldt.c", "arch/x86/mm/pgtable.c"}
+            "arch/x86/kernel/ldt.c", "arch/x86/mm/pgtable.c", "mm/show_mem.c",
+            "kernel/time/timer_list.c", "kernel/sched/debug.c", "fs/pstore/platform.c"}
 # Included by files of features that this kernel does not have, and by all of mm/.
 EVERYWHERE = {"include/linux/sched.h"}
 COUNTED = re.compile(r"(__UNIQUE_ID_\w+?_)\d+\b")
