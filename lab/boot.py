@@ -2,7 +2,7 @@
 """make boot CONFIG=name APPEND='...': a shell in a guest, on this terminal.
 
 MEMORY=, SMP=, NODES= change the machine, HOST=1 makes the host's files its
-root (read only), BASE=1 takes the unpatched kernel. Leave with 'poweroff -f',
+root (read only), BASE=1 takes the unpatched kernel. Leave with 'busybox poweroff -f',
 or at any time with Ctrl-a x.
 """
 
@@ -32,7 +32,7 @@ def main(argv):
         # The agent's line has nobody to talk to, but the agent wants one.
         channels=["-serial", "mon:stdio", "-chardev", "null,id=agent",
                   *machines.agent_line(machine)])
-    say(f"$ {quoted(argv)}\nleave with 'poweroff -f' or Ctrl-a x")
+    say(f"$ {quoted(argv)}\nleave with 'busybox poweroff -f' or Ctrl-a x")
     process = child.start(argv, stdin=sys.stdin, foreground=True)
     try:
         return process.wait()

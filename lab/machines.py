@@ -28,7 +28,7 @@ class Machine:
     native: bool = False	# may run under KVM
     counter: str = r"PC=([0-9a-f]+)"	# the program counter in 'info registers'
     append: tuple = ()		# of every kernel command line
-    end: str = "sync; poweroff -f"
+    end: str = "sync; busybox poweroff -f"	# a root of the host may have no other
 
 
 _X86 = dict(machine="pc", cpu="max", console="ttyS0", agent="", native=True,

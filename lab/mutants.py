@@ -25,6 +25,8 @@ from lab.tap import CRASH, FAIL
 
 INNER = "LAB_MUTANTS"			# set in the environment of the second start
 UML_SECONDS = 60
+# Of the checker itself: a kernel in which a detector does not fire stops before KUnit begins.
+SELF_TEST = "the self-test at boot"
 GROUPS = ("silent", "hotplug", "paths", "scrub", "panicking", "report_mode",	# of lab/cases
           "memory_failure", "dax", "mm_local", "mermap", "replay", "own_state", "panic_ends")
 
@@ -135,6 +137,8 @@ def kunit(config, tests):
         if len(tests) == 1 and tests[0].partition(".")[0] in one_red:
             # The kernel died after the suite's header, and nothing but this test was in it.
             one_red.append(tests[0])
+        if "self-test: not noticed" in run.log.read_text(errors="replace"):
+            one_red.append(SELF_TEST)
         ran, red = ran + one_ran, red + one_red
         say(f"{glob}: {run}")
     return ran, red
@@ -190,7 +194,7 @@ def judge(mutant):
         return False, f"stale: {error}"
     except Broken as error:
         return False, str(error)
-    if killed := matching(red, mutant.test):
+    if killed := matching(red, mutant.test) or [name for name in red if name == SELF_TEST]:
         return True, f"killed by {killed[0]}" + (f" and {len(killed) - 1} more"
                                                  if len(killed) > 1 else "")
     other = f"; red was only {', '.join(red[:3])}" if red else ""
