@@ -5,7 +5,6 @@ from lab.mutant_list import (ALLOC, AUDIT, BLOCK, BOOT, CORE, LISTS, REPORT, SCR
                               UML, X86, mutant)
 from lab.mutant_list_mermap import MUTANTS
 
-USE = "mm/page_consistency/use.h"
 STATE = "mm/page_consistency/state.c"
 INJECT = "mm/page_consistency/inject.c"
 CULPRIT = "mm/page_consistency/culprit.c"
@@ -34,9 +33,10 @@ mutant("tails-not-asked", UML, SUITE + "counted_page_is_not_freed", (
     "	return !pc_is_tail(page);\n"))
 
 mutant("last-tail-not-asked", UML, SUITE + "counted_page_is_not_freed", (
-    USE,
-    "	while (tail < end && likely(",
-    "	while (tail < end - 1 && likely("))
+    CORE,
+    "	return !pc_is_tail(page) && pc_first_used(page, 1, 1UL << order) == 1UL << order;\n",
+    "	return !pc_is_tail(page) &&\n"
+    "	       pc_first_used(page, 1, (1UL << order) - 1) == (1UL << order) - 1;\n"))
 
 mutant("type-of-a-page-not-asked", UML, SUITE + "typed_page_is_freed_only_if_its_type_stays", (
     CORE,
@@ -154,7 +154,7 @@ mutant("absent-entry-of-an-online-section", X86, SUITE + "entry_of_an_online_sec
     "	return pc_must_be_tracked(store, section) ? PC_BAD_ENTRY : PC_BAD_POINTER;\n",
     "	return PC_BAD_POINTER;\n"))
 
-mutant("tracked-sections-not-counted", UML, SUITE + "damaged_state_is_reported", (
+mutant("tracked-sections-not-counted", X86, SUITE + "damaged_state_is_reported", (
     SECTION,
     "	return found == pc_store.tracked;\n",
     "	return true;\n"))

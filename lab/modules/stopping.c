@@ -44,7 +44,7 @@ void raw_spin_rq_lock_nested(void *rq, int subclass);
 
 #define LEAST 3		/* order of the smallest blocks that are damaged */
 #define TRIES 1024
-#define HELD 64
+#define HELD 1024
 #define MANY 4096
 
 static bool on_a_list;
@@ -201,7 +201,7 @@ static void give_back(void)
 static void allocate_and_write(struct console *console, const char *text, unsigned int length)
 {
 	static const unsigned int orders[] = { 0, LEAST, LEAST + 1 };
-	struct page *held[HELD];
+	static struct page *held[HELD];
 	unsigned int i, n, nr;
 
 	if (panic_in_progress() && large)
