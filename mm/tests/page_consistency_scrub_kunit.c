@@ -55,12 +55,13 @@ static void make_free_blocks(struct kunit *test)
 	}
 }
 
+/* Of more than one page each, so that there is a page behind the first. */
 static bool find_spot(struct zone *zone, struct spot *spot)
 {
 	unsigned int order, type, i;
 	struct list_head *link;
 
-	for (order = 0; order < NR_PAGE_ORDERS; order++) {
+	for (order = 1; order < NR_PAGE_ORDERS; order++) {
 		for (type = 0; type < MIGRATE_TYPES; type++) {
 			spot->zone = zone;
 			spot->order = order;
