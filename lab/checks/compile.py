@@ -119,6 +119,10 @@ def is_mermap(names):
     return any(name.startswith("arch/x86/") or "mermap" in name for name in names)
 
 
+# A file that is compiled as a part of another one.
+PART_OF = {"kernel/sched/debug.c": "kernel/sched/build_utility.c"}
+
+
 def objects_of(tree, config, commit_names=None):
     """The objects of the series: of new files, and of those it touches."""
     tops = ("mm/", "lib/", "kernel/")
@@ -128,7 +132,7 @@ def objects_of(tree, config, commit_names=None):
             commits = [changed_by(tree, commit) for commit in tree.commits]
             commit_names = [name for names in commits if is_mermap(names) for name in names]
     names = commit_names if commit_names is not None else [*tree.new, *tree.touched]
-    return sorted({name[:-2] + ".o" for name in names if name.endswith(".c")
+    return sorted({PART_OF.get(name, name)[:-2] + ".o" for name in names if name.endswith(".c")
                    and (name.startswith(tops))})
 
 
