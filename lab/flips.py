@@ -132,7 +132,8 @@ class Stage:
         return (page - self.record.vmemmap) // self.record.offset("page")
 
     def both(self, pfn, order=0):
-        """Turn the pairs of a block around, consistently."""
-        for number in range(pfn, pfn + (1 << order)):
-            for copy in COPIES:
-                self.record.flip(number, copy)
+        """Turn the pairs of a block around, consistently and at one moment of the guest's."""
+        with self.guest.paused():
+            for number in range(pfn, pfn + (1 << order)):
+                for copy in COPIES:
+                    self.record.flip(number, copy)

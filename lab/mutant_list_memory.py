@@ -112,8 +112,10 @@ mutant("turn-disturbs-a-change-that-is-half-done", UML,
 
 mutant("mark-excuses-all-of-its-word", X86, MARKED + "free_page_beside_a_marked_one_is_reported", (
     CORE,
-    "		if (!PageHWPoison(pfn_to_page(pfn + bit)))\n			return false;\n",
-    "		if (PageHWPoison(pfn_to_page(pfn + bit)))\n			return true;\n"))
+    "		if (!PageHWPoison(pfn_to_page(pfn + bit)))\n			return false;\n"
+    "	return !(dual_bitmap_bad_bits(fault->primary, fault->secondary) & bad);\n",
+    "		if (PageHWPoison(pfn_to_page(pfn + bit)))\n			return true;\n"
+    "	return false;\n"))
 
 mutant("mark-excuses-the-words-behind", X86, MARKED + "free_page_beside_a_marked_one_is_reported", (
     CORE,
@@ -152,11 +154,6 @@ mutant("pages-before-the-failed-one-are-lost", BOOT, DRIVER, (
     ALLOC,
     "		free_prepared_pages(page + start, i - start);\n		start = i + 1;\n",
     "		start = i + 1;\n"))
-
-mutant("free-page-not-waited-for", BOOT, "memory_failure:memory that fails on a per-CPU list*", (
-    POISON,
-    "	drain_all_pages(page_zone(page));\n",
-    ""))
 
 mutant("unpoisoned-page-stays-nobodys", BOOT,
        "memory_failure:memory that fails in a block, and unpoisoned*", (

@@ -271,8 +271,22 @@ class Guest:
             self._qtest = QTest(self.sockets / "qtest")
         return self._qtest
 
+    @contextlib.contextmanager
+    def paused(self):
+        """The guest stands still for the length of the block: a word that is read and
+        written back loses nothing that the guest writes in between."""
+        running = (self.qmp.ask("query-status") or {}).get("running")
+        if running:
+            self.qmp.ask("stop")
+        try:
+            yield
+        finally:
+            if running:
+                self.qmp.ask("cont")
+
     def flip(self, address, bit):
-        return self.memory.flip(address, bit)
+        with self.paused():
+            return self.memory.flip(address, bit)
 
     # -- the end ------------------------------------------------------------
 

@@ -231,14 +231,16 @@ class Record:
 
     def flip_at(self, address, bit):
         """Invert one bit of the word at a physical address."""
-        before = self.guest.memory.read64(address)
-        self.guest.flip(address, bit)
+        with self.guest.paused():
+            before = self.guest.memory.read64(address)
+            self.guest.flip(address, bit)
         return Change(address, before, before ^ (1 << bit))
 
     def write_at(self, address, value):
         """Overwrite one word."""
-        before = self.guest.memory.read64(address)
-        self.guest.memory.write64(address, value)
+        with self.guest.paused():
+            before = self.guest.memory.read64(address)
+            self.guest.memory.write64(address, value)
         return Change(address, before, value)
 
     def restore(self, change):
@@ -259,7 +261,8 @@ class Record:
     def overwrite(self, pfn, what="primary"):
         """Overwrite the whole word of one copy with its complement: 64 bad pairs."""
         address = getattr(self.words(pfn), what)
-        return self.write_at(address, self.guest.memory.read64(address) ^ ONES)
+        with self.guest.paused():
+            return self.write_at(address, self.guest.memory.read64(address) ^ ONES)
 
     # -- free lists -----------------------------------------------------------
 

@@ -5,7 +5,7 @@ A case is good when the first report is of the right class and names the right
 page, and the panic line carries the essence.
 """
 
-from lab import build, qemu, reports
+from lab import build, layout, qemu, reports
 from lab.cases import Failure, case
 from lab.common import LabError
 from lab.flips import BUDDY, COPIES, ORDER, SYSFS, Stage, poke_module
@@ -57,6 +57,7 @@ def provoke(drive, append="", name="panic", **machine):
     """Boot, let drive(stage) cause it, compare; returns the report."""
     machine = {"smp": 1, "memory": "512M", **machine}
     kernel, stages = build.built("x86"), []
+    layout.of(kernel)		# seconds, in which the guest would take what was just freed
 
     def make():
         return qemu.Guest(kernel, f"{POLICY} {append}".strip(), name=name, quiet=True,

@@ -234,7 +234,7 @@ static int split(unsigned long order)
 	       tell(0, "order %lu", order);
 }
 
-/* On a per-CPU list when it fails, where memory_failure() does not find it by itself. */
+/* On a per-CPU list when it fails: drained from there, and taken off its free list. */
 static int listed(unsigned long order)
 {
 	unsigned long sound, failed;
