@@ -2,7 +2,7 @@
 """make boot CONFIG=name APPEND='...': a shell in a guest, on this terminal.
 
 MEMORY=, SMP=, NODES= change the machine, HOST=1 makes the host's files its
-root (read only), BASE=1 takes the unpatched kernel. Leave with 'busybox poweroff -f',
+root (read only), UNPATCHED=1 takes the unpatched kernel. Leave with 'busybox poweroff -f',
 or at any time with Ctrl-a x.
 """
 
@@ -15,7 +15,7 @@ from lab.common import quoted, say
 
 def main(argv):
     words = {**os.environ, **dict(word.split("=", 1) for word in argv if "=" in word)}
-    base = words.get("BASE", "") not in ("", "0")
+    base = words.get("UNPATCHED", "") not in ("", "0")
     host = words.get("HOST", "") not in ("", "0")
     kernel = build.build(words.get("CONFIG") or "x86", base, src=words.get("LAB_SRC"))
     machine = machines.of(kernel.arch)

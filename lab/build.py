@@ -306,10 +306,10 @@ def gdb_scripts(kernel):
 
 
 def main(argv):
-    """make kernel CONFIG=name [BASE=1]"""
+    """make kernel CONFIG=name [UNPATCHED=1]"""
     words = dict(word.split("=", 1) for word in argv if "=" in word)
     name = words.get("CONFIG") or os.environ.get("CONFIG") or "x86"
-    base = (words.get("BASE") or os.environ.get("BASE", "")) not in ("", "0")
+    base = (words.get("UNPATCHED") or os.environ.get("UNPATCHED", "")) not in ("", "0")
     kernel = build(name, base, src=os.environ.get("LAB_SRC"))
     say(f"image: {show(kernel.image)}\nsymbols: {show(kernel.vmlinux)}")
     return 0
