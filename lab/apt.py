@@ -9,7 +9,6 @@ from pathlib import Path
 
 from lab.common import LabError, run, say
 
-SUITES = ("trixie-backports", "forky", "sid")
 QUICK = ["-o", "Acquire::http::Timeout=30", "-o", "Acquire::https::Timeout=30",
          "-o", "Acquire::Retries=1"]
 
@@ -34,11 +33,17 @@ class System:
     def names(self, prefix):
         return self.ask("pkgnames", prefix)
 
+    def versions(self, package, index="Packages"):
+        """What there is of a package; index="Sources": of a source package."""
+        found = re.findall(rf"^\s*{re.escape(package)}\s*\|\s*(\S+)\s*\|.* {index}$",
+                           self.ask("madison", package), re.M)
+        if not found:
+            raise LabError(f"it knows no {'source ' if index == 'Sources' else ''}package {package}")
+        return found
+
     def candidate(self, package, preferred):
         """The version to take: the verified one if there is a choice."""
-        versions = re.findall(r"\|\s*(\S+)\s*\|.*Packages", self.ask("madison", package))
-        if not versions:
-            raise LabError(f"it knows no {package}")
+        versions = self.versions(package)
         return preferred if preferred in versions else versions[0]
 
     def download(self, package, version, where):
@@ -49,15 +54,28 @@ class System:
             raise LabError(f"apt-get download left {len(debs)} files where one was expected")
         return debs[0]
 
+    def upstream(self, package, version, where):
+        """The upstream tarball of a source package; it takes no dpkg-dev to get that one file."""
+        self.ready()
+        done = run(["apt-get", *self.options(), "-q", "source", "--download-only", "--tar-only",
+                    f"{package}={version}"], cwd=where, check=False)
+        found = list(Path(where).glob("*.orig.tar.*"))
+        if done.returncode or len(found) != 1:
+            reason = [line for line in done.stderr.splitlines() if line.startswith("E:")]
+            raise LabError(f"it lists {package} {version}, but the upstream tarball of that cannot "
+                           "be had" + (f": {reason[0].removeprefix('E: ')}" if reason else ""))
+        return found[0]
+
 
 class Private(System):
     """Own lists and cache below one directory, removed afterwards; the mirror and its
-    key are those that the machine's configuration names."""
+    key are those that the machine's configuration names. kind is "deb" or "deb-src"."""
 
     name = "private apt root"
 
-    def __init__(self, base):
+    def __init__(self, base, suites=(), kind="deb"):
         self.base = Path(base)
+        self.wanted, self.kind = suites, kind
         self.updated = False
 
     def __enter__(self):
@@ -78,7 +96,7 @@ class Private(System):
                 "-o", "APT::Get::List-Cleanup=false"]
 
     def suites(self):
-        return SUITES
+        return self.wanted
 
     def native(self):
         return run(["dpkg", "--print-architecture"], quiet=True).strip()
@@ -93,11 +111,11 @@ class Private(System):
             (self.base / sub).mkdir(parents=True, exist_ok=True)
         signed = f"[signed-by={keyring}] " if keyring else ""
         (self.base / "sources.list").write_text(
-            "".join(f"deb {signed}{site} {suite} main\n" for suite in self.suites()))
+            "".join(f"{self.kind} {signed}{site} {suite} main\n" for suite in self.suites()))
         # A mirror without one of the suites makes this fail although the others are there:
         # what counts is whether the package is known afterwards.
         done = run(["apt-get", *self.options(), "update"], check=False)
-        if not any((self.base / "lists").glob("*Packages*")):
+        if not any((self.base / "lists").glob({"deb": "*Packages*"}.get(self.kind, "*Sources*"))):
             reason = [line for line in (done.stderr + done.stdout).splitlines()
                       if line.startswith(("E:", "W:", "Err"))]
             raise LabError("the mirror gave no package lists (no network?)"

@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+MAIN = "7.2"				# the base of patches/: a folder of bases/
+BASE = MAIN
 BUILD = Path(os.environ.get("LAB_BUILD", ROOT / "build")).resolve()
 CACHE = Path(os.environ.get("LAB_CACHE", BUILD / "cache")).resolve()
 LOGS = BUILD / "logs"

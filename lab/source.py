@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 """Where the kernel source comes from, and whether it is the one that was verified.
 
-Order: KSRC=, the cache, the Debian package by the machine's own apt, the same
-through a private apt root (lab/apt.py), kernel.org. What was fetched stays in
-CACHE/source with its checksum; from then on nothing here uses the network.
+The right one is the upstream tarball that bases/<base>/lock names. Order: KSRC=,
+the cache, Debian's source package by the machine's own apt and through a private
+apt root (lab/apt.py), kernel.org. If none of them has it, a makeshift is taken:
+Debian's patched tree of the same release (package linux-source), or the nearest
+other one. What was fetched stays in CACHE/source with its checksum; once that is
+the right one, nothing here uses the network.
 """
 
 import contextlib
@@ -19,18 +22,10 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import apt, common, packages
+from lab import apt, bases, common, packages
 from lab.common import LabError, run, say, show
 
-KERNEL_ORG = "https://cdn.kernel.org/pub/linux/kernel/v7.x/"
-SERIES = (7, 2)				# the release that the patches are written against
-# Notes about what is in the cache. A makeshift has its own: it must not be found in the place of
-# the right release, which may be had the next time.
-NOTE, OTHER = "source.json", "other.json"
-WAYS = """Ways to supply a 7.2:
-  make tree KSRC=/path/to/linux-7.2.tar.xz     (a tarball, from kernel.org or a distribution)
-  make tree KSRC=/path/to/linux                (an unpacked tree or a git checkout of v7.2.y)
-  apt-get install linux-source-7.2             (Debian; trixie-backports, forky or sid)"""
+KERNEL_ORG = "https://cdn.kernel.org/pub/linux/kernel/"
 
 
 @dataclass
@@ -50,13 +45,32 @@ class Verdict:
     text: str				# how it was verified, or why it is not
 
 
-def lock():
-    return json.loads((Path(__file__).parent / "kernel.lock").read_text())
+def lock() -> dict:
+    """What is known of the base: bases/<base>/lock."""
+    return json.loads(bases.lock_path(common.BASE).read_text())
+
+
+def lock_digest() -> str:
+    return hashlib.sha256(bases.lock_path(common.BASE).read_bytes()).hexdigest()
+
+
+def release(version: str) -> str:
+    """7.3 of 7.3.4, or of a name such as linux-source-7.3.tar.xz."""
+    return ".".join(re.findall(r"\d+", version)[:2])
 
 
 def wanted(version: str) -> bool:
     """Whether this is the release that the patches are written against."""
-    return tuple(map(int, re.findall(r"\d+", version)[:2])) == SERIES
+    return release(version) == release(lock()["version"])
+
+
+def ways() -> str:
+    """How people can supply the release that is wanted."""
+    locked, name = lock(), release(lock()["version"])
+    return f"""Ways to supply a {name}:
+  make tree KSRC=/path/to/linux-{locked['version']}.tar.xz   (a tarball, from kernel.org or a distribution)
+  make tree KSRC=/path/to/linux                 (an unpacked tree or a git checkout of v{name}.y)
+  apt-get install linux-source-{name}             (Debian's patched tree; {', '.join(locked['suites'])})"""
 
 
 def sha256(path):
@@ -105,19 +119,24 @@ def find():
 
 def _fetched():
     need_space(store(), 1, "the download of the kernel source")
-    tried = []
-    with apt.Private(common.CACHE / "apt") as private:
-        for name, way in (("installed package", _installed),
-                          ("this machine's apt", lambda: _from_apt(apt.System())),
-                          ("private apt root", lambda: _from_apt(private)),
+    tried, suites = [], lock()["suites"]
+    with apt.Private(common.CACHE / "apt-source", suites, "deb-src") as upstream, \
+         apt.Private(common.CACHE / "apt", suites) as packaged:
+        for name, way in (("source package, this machine's apt", lambda: _upstream(apt.System())),
+                          ("source package, private apt root", lambda: _upstream(upstream)),
                           ("kernel.org", _from_kernel_org),
-                          ("any other kernel", lambda: _any_kernel(private))):
+                          # From here on: what will do until the right one can be had.
+                          ("Debian's patched tree", _installed),
+                          ("its package, this machine's apt", lambda: _packaged(apt.System())),
+                          ("its package, private apt root", lambda: _packaged(packaged)),
+                          ("a makeshift from before", _kept),
+                          ("any other kernel", lambda: _any_kernel(packaged))):
             try:
                 return way()
             except LabError as error:
                 tried.append(f"  {name}: {error}")
                 say(f"source: {name}: {str(error).splitlines()[0]}")
-    raise LabError("no kernel source could be had. Tried:\n" + "\n".join(tried) + "\n" + WAYS)
+    raise LabError("no kernel source could be had. Tried:\n" + "\n".join(tried) + f"\n{ways()}")
 
 
 def from_ksrc(path):
@@ -152,86 +171,115 @@ def store():
     return common.CACHE / "source"
 
 
-def from_cache(note: str = NOTE) -> Source | None:
-    """What was fetched before. NOTE is about the release that is wanted, OTHER about a makeshift."""
+def note(makeshift: bool = False) -> Path:
+    """What says which file of the cache is meant, for this release: others share the cache.
+
+    A makeshift has a note of its own. It must not be found in the place of the right one, which
+    may be had the next time.
+    """
+    return store() / f"{'other' if makeshift else 'linux'}-{lock()['version']}.json"
+
+
+def from_cache(makeshift: bool = False) -> Source | None:
+    """What was fetched before."""
+    place = note(makeshift)
     try:
-        kept = json.loads((store() / note).read_text())
+        kept = json.loads(place.read_text())
         path = store() / kept["file"]
         size = path.stat().st_size
     except (OSError, ValueError, KeyError):
         return None
-    if note == NOTE and not wanted(path.name):
-        return None
     if size != kept["size"] or (digest := sha256(path)) != kept["sha256"]:
         raise LabError(f"{show(path)} is not what was fetched: its sha256 or size differs from "
-                       f"{show(store() / note)}\n  recorded {kept['sha256']}, {kept['size']} bytes\n"
+                       f"{show(place)}\n  recorded {kept['sha256']}, {kept['size']} bytes\n"
                        f"  found    {sha256(path)}, {size} bytes\n"
                        f"It was changed or damaged on disk. Remove it to have it fetched again: "
                        f"rm -r {show(store())}")
     return Source("tarball", path, kept["origin"], digest, f"sha256:{digest}")
 
 
-def keep(tarball: Path, origin: str) -> Source:
+def keep(tarball: Path, origin: str, makeshift: bool = False) -> Source:
     """Move a fetched tarball into the cache; the note is written last and makes it valid."""
     store().mkdir(parents=True, exist_ok=True)
-    path = store() / tarball.name
+    path, place = store() / tarball.name, note(makeshift)
     digest = sha256(tarball)
     os.replace(tarball, path)
-    note = {"file": path.name, "sha256": digest, "size": path.stat().st_size, "origin": origin}
-    place = store() / (NOTE if wanted(path.name) else OTHER)
+    text = {"file": path.name, "sha256": digest, "size": path.stat().st_size, "origin": origin}
     part = place.with_suffix(".part")
-    part.write_text(json.dumps(note, indent=1) + "\n")
+    part.write_text(json.dumps(text, indent=1) + "\n")
     os.replace(part, place)
     return Source("tarball", path, origin, digest, f"sha256:{digest}")
 
 
-def _installed():
-    path = Path("/usr/src") / lock()["tarball"]
-    if not path.exists():
-        raise LabError(f"{path} is not there")
-    digest = sha256(path)
-    return Source("tarball", path, f"installed package {lock()['package']}", digest,
-                  f"sha256:{digest}")
+def _upstream(root: apt.System) -> Source:
+    """The upstream tarball, which Debian's source package has apart from its own patches."""
+    locked = lock()
+    versions = [v for v in root.versions(locked["package"], "Sources") if wanted(v)]
+    if not versions:
+        raise LabError(f"it knows no source package {locked['package']} of "
+                       f"{release(locked['version'])}")
+    # Each Debian version of one release has the same upstream tarball.
+    same = [v for v in versions if v.rpartition("-")[0] == locked["version"]]
+    version = next((v for v in same if v == locked["package_version"]), (same or versions)[0])
+    with staging(store()) as part:
+        tarball = root.upstream(locked["package"], version, part)
+        origin = f"upstream tarball of Debian's {locked['package']} {version} ({root.name})"
+        if same and sha256(tarball) != locked["sha256"]:
+            say(f"notice: {tarball.name} is not the file that is locked\n"
+                f"  locked   {locked['sha256']}\n  fetched  {sha256(tarball)}")
+        return keep(tarball, origin, makeshift=not same)
 
 
-def _from_apt(root, package=None):
-    package = package or lock()["package"]
-    version = root.candidate(package, preferred=lock()["deb_version"])
+def _from_kernel_org() -> Source:
+    name = f"linux-{lock()['version']}.tar.xz"
+    url = f"{KERNEL_ORG}v{name.partition('-')[2].partition('.')[0]}.x/{name}"
+    with staging(store()) as part:
+        say(f"$ fetch {url}")
+        try:
+            with urllib.request.urlopen(url, timeout=30) as answer, \
+                 open(part / name, "wb") as out:
+                shutil.copyfileobj(answer, out, 1 << 20)
+                length = answer.headers.get("Content-Length")
+            if length and (part / name).stat().st_size != int(length):
+                raise OSError("the connection ended early")
+        except (OSError, urllib.error.URLError) as error:
+            raise LabError(f"{name}: {error}") from None
+        return keep(part / name, url)
+
+
+def _installed() -> Source:
+    """Debian's patched tree where it is on this machine: installed, or fetched by anybody."""
+    locked = lock()["patched"]
+    places = [Path("/usr/src") / locked["tarball"], store() / locked["tarball"]]
+    for path in places:
+        if path.exists() and (digest := sha256(path)) == locked["sha256"]:
+            return Source("tarball", path, f"Debian package {locked['package']}, {show(path)}",
+                          digest, f"sha256:{digest}")
+    raise LabError("nowhere here with the sha256 of the lock: " + ", ".join(map(show, places)))
+
+
+def _packaged(root: apt.System, package: str = "") -> Source:
+    locked = lock()["patched"]
+    package = package or locked["package"]
+    version = root.candidate(package, preferred=locked["package_version"])
     with staging(store()) as part:
         deb = root.download(package, version, part)
-        found = sha256(deb)
-        if version == lock()["deb_version"] and found != lock()["deb_sha256"]:
-            say(f"notice: {deb.name} is not the file that was verified\n"
-                f"  verified {lock()['deb_sha256']}\n  fetched  {found}")
         run(["dpkg-deb", "-x", deb, part / "x"])
         tarballs = list((part / "x/usr/src").glob("linux-source-*.tar.*"))
         if len(tarballs) != 1:
             raise LabError(f"{deb.name} holds no kernel tarball")
-        return keep(tarballs[0], f"Debian package {package} {version} ({root.name})")
+        return keep(tarballs[0], f"Debian package {package} {version} ({root.name})", True)
 
 
-def _from_kernel_org():
-    names = [f"linux-{lock()['version']}.tar.xz", "linux-7.2.tar.xz"]
-    failures = []
-    with staging(store()) as part:
-        for name in names:
-            url = KERNEL_ORG + name
-            say(f"$ fetch {url}")
-            try:
-                with urllib.request.urlopen(url, timeout=30) as answer, \
-                     open(part / name, "wb") as out:
-                    shutil.copyfileobj(answer, out, 1 << 20)
-                    length = answer.headers.get("Content-Length")
-                if length and (part / name).stat().st_size != int(length):
-                    raise OSError("the connection ended early")
-                return keep(part / name, url)
-            except (OSError, urllib.error.URLError) as error:
-                failures.append(f"{name}: {error}")
-    raise LabError("; ".join(failures))
+def _kept() -> Source:
+    if not (kept := from_cache(makeshift=True)):
+        raise LabError("there is none")
+    return kept
 
 
-def _any_kernel(private):
+def _any_kernel(private: apt.Private) -> Source:
     """The nearest other release: newer ones first, the patches may well have survived."""
+    this = tuple(map(int, release(lock()["version"]).split(".")))
     for root in (private, apt.System()):
         try:
             names = root.names("linux-source-")
@@ -239,13 +287,10 @@ def _any_kernel(private):
             continue
         releases = [(int(a), int(b)) for a, b in
                     re.findall(r"^linux-source-(\d+)\.(\d+)$", names, re.M)]
-        newer = sorted(r for r in releases if r > SERIES)
-        older = sorted((r for r in releases if r < SERIES), reverse=True)
-        for release in (newer + older)[:1]:
-            package = "linux-source-%d.%d" % release
-            kept = from_cache(OTHER)
-            return kept if kept and kept.path.name.startswith(f"{package}.tar") else \
-                _from_apt(root, package)
+        newer = sorted(r for r in releases if r > this)
+        older = sorted((r for r in releases if r < this), reverse=True)
+        for near in (newer + older)[:1]:
+            return _packaged(root, "linux-source-%d.%d" % near)
     raise LabError("apt knows no linux-source package at all")
 
 
@@ -267,7 +312,23 @@ def unpack(source, dest):
                            "The file is broken, truncated or no tarball; nothing of it was kept. "
                            + ("Give another one." if source.origin.startswith("KSRC=") else
                               f"Remove it to have it fetched again: rm -r {show(store())}"))
-    return version_of(dest, source)
+    version = version_of(dest, source)
+    if version == lock()["version"]:
+        leave_out(Path(dest), lock()["without"])
+    return version
+
+
+def leave_out(tree: Path, names: list[str]) -> None:
+    """Upstream's tree has a few files that Debian's tarball of it has not: let all be the same."""
+    for name in names:
+        path = tree / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.exists():
+            path.unlink()
+        else:
+            continue
+        say(f"left out, as in the verified tree: {name}")
 
 
 def _pipe(first, second):
@@ -285,7 +346,7 @@ def version_of(tree, source):
                   for k in ("VERSION", "PATCHLEVEL", "SUBLEVEL", "EXTRAVERSION")}
     except (OSError, AttributeError):
         raise LabError(f"{source.origin}: this is no kernel source (its top Makefile has no "
-                       f"VERSION, PATCHLEVEL, SUBLEVEL)\n{WAYS}") from None
+                       f"VERSION, PATCHLEVEL, SUBLEVEL)\n{ways()}") from None
     version = "{VERSION}.{PATCHLEVEL}".format(**fields)
     if fields["SUBLEVEL"] not in ("", "0"):
         version += "." + fields["SUBLEVEL"]
@@ -294,17 +355,50 @@ def version_of(tree, source):
 
 def judge(source, version, tree_hash):
     """How far this source is the verified one; the tree's git hash is the strongest witness."""
-    locked = lock()
+    locked, name = lock(), f"bases/{common.BASE}/lock"
     if tree_hash == locked["tree"]:
-        how = "sha256 and git tree" if source.sha256 == locked["tarball_sha256"] else "git tree"
-        return Verdict(version, True, f"verified: {how} as in lab/kernel.lock")
+        how = "sha256 and git tree" if source.sha256 == locked["sha256"] else "git tree"
+        return Verdict(version, True, f"verified: {how} as in {name}")
+    if source.sha256 == locked["sha256"] and not locked["tree"]:
+        return Verdict(version, True, f"verified: sha256 as in {name}, which can have its git tree "
+                                      f"now: {tree_hash}")
+    patched = locked.get("patched", {})
+    if tree_hash == patched.get("tree"):
+        return Verdict(version, False, f"this is Linux {version} with Debian's patches, git tree as "
+                                       f"in {name}; upstream's tree, which is the verified one, could "
+                                       "not be had")
     if not wanted(version):
         return Verdict(version, False, f"UNVERIFIED BASE: this is Linux {version}, the series is "
-                                       "written for 7.2; every patch has to apply without fuzz")
+                                       f"written for {release(locked['version'])}; every patch has "
+                                       "to apply without fuzz")
     if version != locked["version"]:
         return Verdict(version, False, f"this is Linux {version}; {locked['version']} is the one "
                                        "that was verified")
     return Verdict(version, False, f"this Linux {version} is not the one that was verified "
                    "(distributors' trees differ)\n"
-                   f"  verified sha256 {locked['tarball_sha256']}, git tree {locked['tree']}\n"
+                   f"  verified sha256 {locked['sha256']}, "
+                   f"git tree {locked['tree'] or '(not recorded)'}\n"
                    f"  this     sha256 {source.sha256 or '(no tarball)'}, git tree {tree_hash}")
+
+
+def exact(base: dict) -> bool:
+    """Whether hunks stand on the very lines that the patch files say.
+
+    Those are of the verified tree once the lock has its hash, and of Debian's until then.
+    """
+    return base["verified"] == bool(lock()["tree"])
+
+
+def base_words(base: dict) -> str:
+    """The base as a mail names it: by the commit of the tag if that is known, else in words.
+
+    base is what tree.load_record() has under that name. A commit of the lab's is no answer:
+    nobody else has it.
+    """
+    locked = lock()
+    if base["verified"] and locked.get("commit"):
+        return f"base-commit: {locked['commit']}"
+    words = f"base: v{base['version']} (tree {base['tree']})"
+    if base["verified"] and locked["without"]:
+        return f"{words}, upstream's less what Debian leaves out: {', '.join(locked['without'])}"
+    return words if base["verified"] else f"{words}, which is not upstream's"

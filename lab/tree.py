@@ -72,8 +72,9 @@ def make_base(found: source.Source, work: Path) -> None:
         git("update-ref", f"refs/heads/{BRANCH}", base)
         git("tag", "base", base)
         git("status", "--porcelain", "-uno")	# fills the index's stat cache
-    write_record(work, base={**asdict(verdict), "commit": base, "key": found.key,
-                             "origin": found.origin}, key=None, head=base)
+    write_record(work, base={**asdict(verdict), "commit": base, "key": found.key, "tree": tree,
+                             "origin": found.origin, "lock": source.lock_digest()},
+                 key=None, head=base)
 
 
 def _base():
@@ -83,11 +84,17 @@ def _base():
     if common.TREE.exists() and not old:
         raise LabError(f"{show(common.TREE)} exists but was not made by the lab\n"
                        "Move it away or remove it, then run the command again.")
-    if old and not os.environ.get("KSRC") and not _stranded(record):
+    if old and (new := judged_again(old)) != old:
+        # The lock is another one than it was. A base of the user's own stays all the same.
+        if new["verified"] or new["origin"].startswith("KSRC="):
+            write_record(base=new)
+            old = new
+    if old and not os.environ.get("KSRC") and old == new and not _stranded(record):
         return announce(old)
     found = source.find()
     if old and found.key == old["key"]:
-        return announce(old)
+        write_record(base=new)
+        return announce(new)
     if old:
         _change_base(old, found)
     else:
@@ -96,6 +103,16 @@ def _base():
             make_base(found, part / "linux")
             os.rename(part / "linux", common.TREE)
     return announce(load_record()["base"])
+
+
+def judged_again(base: dict) -> dict:
+    """What is to be said of a base by the lock of now."""
+    if base.get("lock") == source.lock_digest():
+        return base
+    tree = Git(common.TREE)("rev-parse", "base^{tree}")
+    found = source.Source("", common.TREE, base["origin"], base["key"].partition("sha256:")[2])
+    return {**base, **asdict(source.judge(found, base["version"], tree)), "tree": tree,
+            "lock": source.lock_digest()}
 
 
 def _stranded(record: dict) -> bool:
@@ -108,7 +125,8 @@ def _stranded(record: dict) -> bool:
 
 def _change_base(old: dict, found: source.Source) -> None:
     """Another tree takes the place of this one, but only with the whole series on it."""
-    lost = _spare_edits("another base was asked for with KSRC=", whole=True)
+    why = "with KSRC=" if os.environ.get("KSRC") else f"by bases/{common.BASE}/lock"
+    lost = _spare_edits(f"another base was asked for {why}", whole=True)
     say(f"{show(common.TREE)}: base changes from {old['origin']} to {found.origin}")
     source.need_space(common.BUILD, TREE_GIB, "the kernel tree")
     with source.staging(common.BUILD) as part:
@@ -209,7 +227,7 @@ def _explain(failures: list, total: int, base: dict) -> str:
                 + " ".join(p.name for p, _ in failures[1:])
     if base and not source.wanted(base["version"]):
         text += f"\n{len(failures)} of {total} patches do not apply to Linux {base['version']}, " \
-                f"which is not what the series is written for.\n{source.WAYS}"
+                f"which is not what the series is written for.\n{source.ways()}"
     return text
 
 

@@ -3,6 +3,7 @@
 
 import contextlib
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -69,6 +70,13 @@ diff --git a/mm/page_alloc.c b/mm/page_alloc.c
 """
 
 
+LOCK = {"version": "7.2.13", "package": "linux", "package_version": "7.2.13-1",
+        "suites": ["sid"], "tarball": "linux_7.2.13.orig.tar.xz", "sha256": "5" * 64, "tree": "",
+        "without": ["scripts/nonfree.c"],
+        "patched": {"package": "linux-source-7.2", "package_version": "7.2.13-1",
+                    "tarball": "linux-source-7.2.tar.xz", "sha256": "6" * 64, "tree": "7" * 40}}
+
+
 def kernel(where, sublevel=13, alloc=ALLOC, release="7.2"):
     major, minor = release.split(".")
     files = {"Makefile": f"VERSION = {major}\nPATCHLEVEL = {minor}\nSUBLEVEL = {sublevel}\n"
@@ -106,14 +114,19 @@ class Fake(unittest.TestCase):
         self.tree = self.build / "linux"
         self.root.mkdir()
         places = {"ROOT": self.root, "BUILD": self.build, "CACHE": self.build / "cache",
-                  "LOGS": self.build / "logs", "TREE": self.tree}
+                  "LOGS": self.build / "logs", "TREE": self.tree, "MAIN": "7.2", "BASE": "7.2"}
         self.tarball = tarball(kernel(self.dir / "linux-source-7.2"), self.dir / "k.tar.xz")
         self.ksrc(self.tarball)
+        self.lock()
         for patch in (mock.patch.multiple(common, **places),
                       mock.patch.object(packages, "need"),
                       mock.patch.object(source, "need_space")):
             patch.start()
             self.addCleanup(patch.stop)
+
+    def lock(self, base="7.2", **changes):
+        """bases/<base>/lock, with changes to that of the fake kernel."""
+        write(self.root / "bases" / base / "lock", json.dumps({**LOCK, **changes}))
 
     def ksrc(self, path=None, **more):
         """The environment of the next command: KSRC and what else is given."""

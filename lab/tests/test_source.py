@@ -100,19 +100,66 @@ class Ksrc(fake.Fake):
 
 class Judged(fake.Fake):
     def test_other_sum_of_the_same_version(self):
+        self.lock(tree="8" * 40)
         out = self.ensure()
         self.assertIn("not the one that was verified", out)
-        self.assertIn(source.lock()["tarball_sha256"], out)
-        self.assertIn(source.sha256(self.tarball), out)
+        for witness in ("5" * 64, "8" * 40, source.sha256(self.tarball)):
+            self.assertIn(witness, out)
 
-    def test_the_verified_one(self):
+    def tree_of(self):
+        """The git tree of the fake kernel."""
         self.ensure()
-        locked = dict(source.lock(), tarball_sha256=source.sha256(self.tarball),
-                      tree=self.git("rev-parse", "base^{tree}"))
+        tree_hash = self.git("rev-parse", "base^{tree}")
         shutil.rmtree(self.tree)
         self.ksrc(self.tarball)
-        with mock.patch.object(source, "lock", return_value=locked):
-            self.assertIn("verified: sha256 and git tree", self.ensure())
+        return tree_hash
+
+    def test_the_verified_one(self):
+        self.lock(sha256=source.sha256(self.tarball), tree=self.tree_of())
+        self.assertIn("verified: sha256 and git tree as in bases/7.2/lock", self.ensure())
+
+    def test_a_tree_that_nobody_has_unpacked_yet(self):
+        """The sum of the tarball is proof enough, and the hash is said for the lock."""
+        self.lock(sha256=source.sha256(self.tarball))
+        out = self.ensure()
+        self.assertIn("verified: sha256 as in", out)
+        self.assertIn(self.git("rev-parse", "base^{tree}"), out)
+
+    def test_a_sum_does_not_outweigh_the_tree(self):
+        self.lock(sha256=source.sha256(self.tarball), tree="8" * 40)
+        self.assertIn("not the one that was verified", self.ensure())
+
+    def test_the_distributions_tree(self):
+        """It is known, and it is not the verified one."""
+        self.lock(patched=dict(fake.LOCK["patched"], tree=self.tree_of()))
+        self.assertIn("Linux 7.2.13 with Debian's patches", self.ensure())
+        self.assertFalse(tree.load_record()["base"]["verified"])
+
+    def test_upstreams_tree_is_that_of_debians_tarball(self):
+        """Upstream has files that Debian leaves out of its tarball of it."""
+        self.lock(tree=self.tree_of())
+        full = fake.kernel(self.dir / "full/linux-7.2.13")
+        fake.write(full / "scripts/nonfree.c", "blob\n")
+        self.ksrc(fake.tarball(full, self.dir / "full.tar.xz"))
+        out = self.ensure()
+        self.assertIn("verified: git tree", out)
+        self.assertIn("left out, as in the verified tree: scripts/nonfree.c", out)
+
+    def test_nothing_is_left_out_of_another_kernel(self):
+        full = fake.kernel(self.dir / "full/linux-7.2.14", sublevel=14)
+        fake.write(full / "scripts/nonfree.c", "blob\n")
+        self.ksrc(fake.tarball(full, self.dir / "full.tar.xz"))
+        self.ensure()
+        self.assertTrue((self.tree / "scripts/nonfree.c").exists())
+
+    def test_words_for_a_mail(self):
+        base = {"version": "7.2.13", "tree": "8" * 40, "verified": True}
+        self.assertEqual(source.base_words(base), f"base: v7.2.13 (tree {'8' * 40}), upstream's less "
+                         "what Debian leaves out: scripts/nonfree.c")
+        self.assertIn("not upstream's", source.base_words({**base, "verified": False}))
+        self.lock(commit="9" * 40)
+        self.assertEqual(source.base_words(base), f"base-commit: {'9' * 40}")
+        self.assertIn("tree " + "8" * 40, source.base_words({**base, "verified": False}))
 
     def old_kernel(self, alloc):
         old = fake.kernel(self.dir / "old/linux-6.1", sublevel=7, alloc=alloc, release="6.1")
@@ -143,15 +190,24 @@ class Cache(fake.Fake):
         self.ksrc()
         self.kept = shutil.copy(self.tarball, self.dir / "linux-source-7.2.tar.xz")
 
+    def right_one(self, version="7.2.13"):
+        """Put the upstream tarball into the cache, as a fetch does."""
+        path = self.dir / f"linux_{version}.orig.tar.xz"
+        shutil.copy(self.tarball, path)
+        return self.call(source.keep, path, "somewhere")[0]
+
+    def makeshift(self):
+        return self.call(source.keep, Path(shutil.copy(self.kept, self.dir / "linux-source-7.3.tar.xz")),
+                         "a makeshift", True)[0]
+
     def test_offline_once_cached(self):
-        self.call(source.keep, self.dir / "linux-source-7.2.tar.xz", "somewhere")
+        self.right_one()
         with offline():
             self.assertIn("source: somewhere", self.ensure())
             self.assertIn("up to date", self.ensure())
 
     def test_damaged_cache(self):
-        self.call(source.keep, self.dir / "linux-source-7.2.tar.xz", "somewhere")
-        with open(self.build / "cache/source/linux-source-7.2.tar.xz", "r+b") as out:
+        with open(self.right_one().path, "r+b") as out:
             out.seek(100)
             out.write(b"damage")
         with offline():
@@ -159,32 +215,41 @@ class Cache(fake.Fake):
         self.nothing_half_done()
 
     def test_interrupted_fetch_is_no_cache(self):
-        fake.write(self.build / "cache/source/linux-source-7.2.tar.xz", "half")
+        fake.write(self.build / "cache/source/linux_7.2.13.orig.tar.xz", "half")
         self.assertIsNone(source.from_cache())
 
-    def test_another_release_does_not_stay(self):
-        """It is a makeshift for this time; the next time the right one may be had."""
-        other = shutil.copy(self.tarball, self.dir / "linux-source-7.3.tar.xz")
-        self.call(source.keep, Path(other), "a makeshift")
+    def test_makeshift_does_not_stay(self):
+        """It is taken while nothing else is to be had; the next time the right one may be."""
+        self.makeshift()
         self.assertIsNone(source.from_cache())
-        with mock.patch.object(source, "_installed", return_value="the right one"):
+        gone = common.LabError("no network")
+        with offline(gone), mock.patch("urllib.request.urlopen", side_effect=OSError("no route")):
+            self.assertEqual(self.call(source.find)[0].origin, "a makeshift")
+        with mock.patch.object(source, "_upstream", return_value="the right one"):
             self.assertEqual(source.find(), "the right one")
+        self.right_one()
+        with offline():
+            self.assertEqual(source.find().origin, "somewhere")
 
-    def test_cache_of_an_earlier_lab_with_another_release(self):
-        other = shutil.copy(self.tarball, self.dir / "linux-source-7.2.tar.xz")
-        self.call(source.keep, Path(other), "somewhere")
-        note = self.build / "cache/source/source.json"
-        note.write_text(note.read_text().replace("linux-source-7.2", "linux-source-7.3"))
-        os.rename(self.build / "cache/source/linux-source-7.2.tar.xz",
-                  self.build / "cache/source/linux-source-7.3.tar.xz")
+    def test_another_release_shares_the_cache(self):
+        """Each has a note of its own, so that clones on different releases do not fight."""
+        self.right_one()
+        self.lock(version="7.3.4")
         self.assertIsNone(source.from_cache())
+        self.right_one("7.3.4")
+        self.assertEqual(source.from_cache().path.name, "linux_7.3.4.orig.tar.xz")
+        self.lock()
+        self.assertEqual(source.from_cache().path.name, "linux_7.2.13.orig.tar.xz")
 
-    def test_makeshift_is_not_fetched_twice(self):
-        other = shutil.copy(self.tarball, self.dir / "linux-source-7.3.tar.xz")
-        self.call(source.keep, Path(other), "a makeshift")
-        root = mock.Mock(names=lambda _: "linux-source-7.3\n")
-        with mock.patch.object(source, "_from_apt", side_effect=AssertionError("fetched")):
-            self.assertEqual(source._any_kernel(root).origin, "a makeshift")
+    def test_distributions_tree_that_anybody_has_fetched(self):
+        """An older lab left it in the cache under another note; its sum says what it is."""
+        place = self.build / "cache/source/linux-source-7.2.tar.xz"
+        place.parent.mkdir(parents=True)
+        shutil.copy(self.kept, place)
+        with self.assertRaises(common.LabError):
+            source._installed()
+        self.lock(patched=dict(fake.LOCK["patched"], sha256=source.sha256(place)))
+        self.assertEqual(source._installed().path, place)
 
     def test_makeshift_on_which_patches_fail_is_given_up(self):
         self.repo()
@@ -193,7 +258,7 @@ class Cache(fake.Fake):
                               key="x")
         with mock.patch.object(source, "find", return_value=found):
             self.fails(tree.ensure, "Ways to supply a 7.2")
-        self.call(source.keep, self.dir / "linux-source-7.2.tar.xz", "somewhere")
+        self.right_one()
         with offline():
             self.assertIn("2 commits on the base", self.ensure())
 
@@ -203,7 +268,7 @@ class Cache(fake.Fake):
 
         def other_clone(name, folder):
             self.assertEqual((name, folder), ("source", common.CACHE))
-            source.keep(self.dir / "linux-source-7.2.tar.xz", "the other clone")
+            source.keep(Path(self.kept), "the other clone")
             fetched.append(name)
             return contextlib.nullcontext()
         with offline(), mock.patch.object(common, "locked", other_clone):
@@ -219,6 +284,7 @@ class Cache(fake.Fake):
         self.nothing_half_done()
 
     def test_order(self):
+        """Upstream's tarball wherever it may be had, and only then what will do until it can."""
         asked = []
 
         def refuse(name):
@@ -227,12 +293,48 @@ class Cache(fake.Fake):
                 raise common.LabError("no")
             return way
         with mock.patch.multiple(source, _installed=refuse("installed"),
-                                 _from_apt=lambda root: refuse(root.name)(),
-                                 _from_kernel_org=refuse("kernel.org"),
+                                 _upstream=lambda root: refuse(f"upstream, {root.name}")(),
+                                 _packaged=lambda root: refuse(f"package, {root.name}")(),
+                                 _from_kernel_org=refuse("kernel.org"), _kept=refuse("kept"),
                                  _any_kernel=refuse("any")):
             self.fails(source.find)
-        self.assertEqual(asked, ["installed", "this machine's apt", "private apt root",
-                                 "kernel.org", "any"])
+        self.assertEqual(asked, ["upstream, this machine's apt", "upstream, private apt root",
+                                 "kernel.org", "installed", "package, this machine's apt",
+                                 "package, private apt root", "kept", "any"])
+
+    def upstream(self, *versions):
+        """What _upstream() fetches where apt knows these versions: (version, Source, what it said)."""
+        asked = []
+
+        def fetch(_package, version, where):
+            asked.append(version)
+            name = f"linux_{version.rpartition('-')[0]}.orig.tar.xz"
+            return Path(shutil.copy(self.tarball, where / name))
+        root = mock.Mock(upstream=fetch, versions=lambda *_: list(versions))
+        root.name = "a test"
+        found, out = self.call(source._upstream, root)
+        return asked[0], found, out
+
+    def test_upstream_tarball(self):
+        version, found, out = self.upstream("7.3.4-1", "7.2.14-1", "7.2.13-2", "7.2.13-1", "6.12.8-1")
+        self.assertEqual(version, "7.2.13-1")
+        self.assertIn("is not the file that is locked", out)
+        self.assertEqual(source.from_cache().sha256, found.sha256)
+
+    def test_another_debian_version_of_the_same_release_has_the_same_tarball(self):
+        self.lock(sha256=source.sha256(self.tarball))
+        version, _, out = self.upstream("7.2.14-1", "7.2.13-1~bpo13+1")
+        self.assertEqual((version, out), ("7.2.13-1~bpo13+1", ""))
+
+    def test_another_point_release_is_a_makeshift(self):
+        self.assertEqual(self.upstream("7.3.4-1", "7.2.14-1")[0], "7.2.14-1")
+        self.assertIsNone(source.from_cache())
+        self.assertEqual(source._kept().path.name, "linux_7.2.14.orig.tar.xz")
+
+    def test_no_source_of_this_release(self):
+        with self.assertRaises(common.LabError) as caught:
+            self.upstream("7.3.4-1")
+        self.assertIn("knows no source package linux of 7.2", str(caught.exception))
 
     def test_deb(self):
         """A .deb that apt downloads becomes a cached tarball."""
@@ -248,16 +350,34 @@ class Cache(fake.Fake):
                            stdout=subprocess.DEVNULL)
             return deb
         with mock.patch.object(apt.System, "candidate", return_value="7.2.13-1"), \
-             mock.patch.object(apt.System, "download", download), \
-             mock.patch.object(source, "_installed", side_effect=common.LabError("no")):
-            found, out = self.call(source.find)
-        self.assertIn("is not the file that was verified", out)
+             mock.patch.object(apt.System, "download", download):
+            found, _ = self.call(source._packaged, apt.System())
         self.assertEqual(found.sha256, source.sha256(self.tarball))
-        with offline():
-            self.assertEqual(self.call(source.find)[0].sha256, found.sha256)
+        self.assertIsNone(source.from_cache())
+        self.assertEqual(source._kept().sha256, found.sha256)
 
 
 class Mirror(fake.unittest.TestCase):
+    def test_versions(self):
+        """A source package's name may be that of a package, and each has versions of its own."""
+        rows = ("  linux | 7.3.4-1~bpo13+1 | http://m/debian trixie-backports/main Sources\n"
+                "  linux |   7.2.13-1 | http://m/debian sid/main amd64 Packages\n"
+                "  linux-base | 4.9 | http://m/debian sid/main Sources\n")
+        with mock.patch.object(apt.System, "ask", return_value=rows):
+            self.assertEqual(apt.System().versions("linux", "Sources"), ["7.3.4-1~bpo13+1"])
+            self.assertEqual(apt.System().versions("linux"), ["7.2.13-1"])
+            with self.assertRaises(common.LabError):
+                apt.System().versions("inux", "Sources")
+
+    def test_mirror_that_lists_what_it_does_not_have(self):
+        with tempfile.TemporaryDirectory() as folder, mock.patch.object(apt.System, "ready"), \
+                mock.patch.object(apt, "run", return_value=mock.Mock(
+                    returncode=100, stderr="W: x\nE: Failed to fetch it  404  Not Found\n")), \
+                self.assertRaises(common.LabError) as caught:
+            apt.System().upstream("linux", "7.2.13-1", folder)
+        self.assertIn("lists linux 7.2.13-1, but", str(caught.exception))
+        self.assertIn("404", str(caught.exception))
+
     def site(self, *lines):
         with mock.patch.object(apt, "run", return_value="\n".join(lines)):
             return apt.mirror()[0]
