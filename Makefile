@@ -5,14 +5,14 @@
 #   CORRUPT=  what the demonstration corrupts        KSRC=     kernel source to use
 #   FORCE=1   the other side's edits may go          JOBS=     parallel jobs
 #   SOAK=     minutes of each soak of test-long      ALL=1     nothing of this machine for fresh
-#   UNPATCHED=1  the kernel without the series, for kernel and boot
+#   BASE=     which kernel of bases/ it is about     UNPATCHED=1  it alone, for kernel and boot
 
 COMMANDS := run test test-long tree refresh series kernel boot check bench matrix mutants \
 	fresh clean
 
 # Variables given on make's command line reach the lab through the environment; an empty one
 # means the same as none.
-VARIABLES := CONFIG APPEND CORRUPT KSRC FORCE JOBS SOAK ALL UNPATCHED
+VARIABLES := CONFIG APPEND CORRUPT KSRC FORCE JOBS SOAK ALL BASE UNPATCHED
 $(foreach v,$(VARIABLES),$(if $($(v)),$(eval export $(v)),$(eval unexport $(v))))
 # make -jN at this level must not reach the kernel's make as a jobserver that is gone.
 unexport MAKEFLAGS MFLAGS MAKELEVEL

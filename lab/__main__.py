@@ -6,7 +6,7 @@ import importlib.util
 import signal
 import sys
 
-from lab import common
+from lab import bases, common
 from lab.common import LabError, say
 
 # command: (module, function, what it does). Modules are imported only when called: a broken
@@ -33,6 +33,8 @@ def usage():
     width = max(map(len, COMMANDS))
     for name, (_, _, text) in COMMANDS.items():
         say(f"make {name:<{width}}  {text}")
+    say("BASE=" + " or ".join(bases.known()) + f"  the kernel that a command is about, "
+        f"{common.MAIN} if not given; each has a build folder of its own")
 
 
 def dispatch(argv):
@@ -40,6 +42,7 @@ def dispatch(argv):
         return usage()
     if argv[0] not in COMMANDS:
         raise LabError(f"there is no command '{argv[0]}'; make help lists them")
+    bases.check()
     module, function, _ = COMMANDS[argv[0]]
     if not importlib.util.find_spec(f"lab.{module}"):
         raise LabError(f"make {argv[0]}: lab/{module}.py is not there: "

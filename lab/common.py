@@ -12,9 +12,20 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 MAIN = "7.2"				# the base of patches/: a folder of bases/
-BASE = MAIN
-BUILD = Path(os.environ.get("LAB_BUILD", ROOT / "build")).resolve()
-CACHE = Path(os.environ.get("LAB_CACHE", BUILD / "cache")).resolve()
+BASE = os.environ.get("BASE") or MAIN	# the one that this command is about
+
+
+def build_folder(base: str) -> Path:
+    """Each base has a build folder of its own; LAB_BUILD, if given, is that of BASE."""
+    if os.environ.get("LAB_BUILD") and base == BASE:
+        return Path(os.environ["LAB_BUILD"]).resolve()
+    return (ROOT / "build" / ("" if base == MAIN else base)).resolve()
+
+
+BUILD = build_folder(BASE)
+# What was downloaded is of use for all bases.
+CACHE = Path(os.environ.get("LAB_CACHE")
+             or Path(os.environ.get("LAB_BUILD") or ROOT / "build") / "cache").resolve()
 LOGS = BUILD / "logs"
 TREE = BUILD / "linux"			# git: base commit, then the series
 JOBS = int(os.environ.get("JOBS", os.cpu_count() or 1))

@@ -11,8 +11,9 @@ import os
 import re
 import shutil
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from lab import common, packages, source, tree, unsaved
+from lab import bases, common, packages, source, tree, unsaved
 from lab.common import LabError, locked, say, show
 from lab.git import DIFF, Git, LAB_DATE, LAB_EMAIL, LAB_NAME
 from lab.patches import NAME, PART, PLACES, Patch, Product, parse, remove_entries, slug, titles
@@ -290,6 +291,27 @@ def name_patches(patches, old):
     assert all(NAME.match(p.name) for p in patches)
 
 
+HUNK = re.compile(rb"^@@ -\d+(,\d+)? \+\d+(,\d+)? @@.*$", re.M)
+
+
+def same_change(one: bytes, other: bytes) -> bool:
+    """Whether two patches differ at most in the lines where their hunks stand."""
+    return HUNK.sub(rb"@@\1\2", one) == HUNK.sub(rb"@@\1\2", other)
+
+
+def keep_lines(prod: Product, repo: Path, base: dict) -> None:
+    """On another kernel than that of the patch files, line numbers alone are no change."""
+    if common.BASE == common.MAIN and source.exact(base):
+        return
+    main = bases.by_slug(Product(common.ROOT).names())
+    for path in (repo / "patches").glob("*.patch"):
+        for old in (common.ROOT / "patches" / main.get(bases.slug(path.name), path.name),
+                    prod.folder / path.name):
+            if old.exists() and same_change(old.read_bytes(), path.read_bytes()):
+                shutil.copy(old, path)
+                break
+
+
 # --- the command -----------------------------------------------------------
 
 def owned(prod):
@@ -424,22 +446,27 @@ def refresh():
     refuse_unlisted(prod, found.new)
     with source.staging(common.BUILD) as scratch:
         new, steps = _staged(found, prod, scratch), plan(prod, scratch / "repo")
+        own = bases.reduce(common.ROOT, scratch / "repo", bases.own_files(
+            bases.folder(common.BASE))) if common.BASE != common.MAIN else None
         if lost := refuse_reverts(prod, steps, record):
             say("notice: patches or overlay changed as well; the tree's side wins, what is "
                 "replaced is kept in build/before-refresh")
         if steps:
             tree.write_record(installing=Product(scratch / "repo").digests())
             install(prod, scratch / "repo", steps, again and not lost)
+        done = [(what, name) for name, what in steps.items()] if own is None else \
+            [(what, f"bases/{common.BASE}/{name}") for what, name in bases.write_back(own)]
     if git("rev-parse", "HEAD") != found.head:
         raise LabError(f"{show(common.TREE)} got another commit while refresh worked; what was "
                        "there before is in the repository\nmake refresh brings the rest.")
+    prod = tree.product()
     unsaved.remember(git, unsaved.REFRESHED, found.head, "make refresh")
     git("reset", "-q", "--mixed", new.head)
     tree.write_record(key=prod.fingerprint(), head=new.head, count=len(new.commits),
                       files=prod.digests(), installing=False)
-    for name, what in steps.items():
+    for what, name in done:
         say(f"{what:<8}{name}")
-    say(f"refresh: {len(steps)} files of the repository changed, {len(new.commits)} patches")
+    say(f"refresh: {len(done)} files of the repository changed, {len(new.commits)} patches")
 
 
 def _staged(found, prod, scratch):
@@ -447,6 +474,7 @@ def _staged(found, prod, scratch):
     git, repo = found.git, scratch / "repo"
     repo.mkdir()
     found.write(repo, scratch, prod)
+    keep_lines(prod, repo, tree.load_record()["base"])
     new = tree.assemble(Product(repo), common.TREE)
     _same_authors(git, [step.commit for step in found.steps], new.commits)
     wanted = found.expected(scratch)

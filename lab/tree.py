@@ -15,7 +15,7 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lab import common, packages, source, unsaved
+from lab import bases, common, packages, source, unsaved
 from lab.common import LabError, locked, say, show, timed
 from lab.git import Git
 from lab.patches import Product, insert_entry, remove_entries
@@ -24,8 +24,8 @@ from lab.unsaved import BRANCH, forced
 TREE_GIB = 3.5			# 1.8 GiB of files, 0.4 of objects, and room to work
 
 
-def product():
-    return Product(common.ROOT)
+def product() -> Product:
+    return bases.product()
 
 
 # --- the record of what was assembled from what ---------------------------
@@ -303,6 +303,7 @@ def ensure():
 
 
 def _assembled(repo: Path) -> Assembled:
+    bases.complete()
     with timed("assembling"):
         new = assemble(product(), repo)
     for line in new.offsets:
@@ -387,6 +388,10 @@ def clean_main(_argv):
         return
     if _record().exists():
         _spare_edits("make clean removes the tree", whole=True, command="make clean")
+    for path in sorted(common.BUILD.glob("*/linux/.git/lab-state.json")):	# of other bases
+        unsaved.spare(Git(path.parent.parent), load_record(path.parent.parent).get("head"),
+                      "make clean removes the tree", True, f"  {'make clean FORCE=1':<20}throws it "
+                      "away")
     put_aside = sorted(common.BUILD.glob(f"{common.TREE.name}.discarded*"))
     if put_aside and not forced():
         raise LabError("there are trees that make tree FORCE=1 has put aside: "

@@ -45,5 +45,5 @@ def _boots(number, name):
     return boots
 
 
-for _number, _line in enumerate((ROOT / "patches" / "series").read_text().split()):
+for _number, _line in enumerate(tree.product().names()):
     _boots(_number, _line.removesuffix(".patch"))

@@ -37,6 +37,7 @@ def round_trip(note):
         repo = scratch / "repo"
         repo.mkdir()
         refresh.Tree(common.TREE).write(repo, scratch, prod)
+        refresh.keep_lines(prod, repo, tree.load_record()["base"])
         old, new = refresh.owned(prod), refresh.owned(Product(repo))
         lines = [f"{name}: only on one side" for name in sorted(old ^ new)]
         for name in sorted(old & new):
@@ -60,7 +61,7 @@ def applied_twice(note):
     git = clean_tree()
     prod = tree.product()
     patches, moved = prod.load(), tree.assemble(prod, common.TREE).offsets
-    if moved:
+    if moved and source.exact(tree.load_record()["base"]):
         raise Failure("hunks have moved; make refresh corrects that:\n" + "\n".join(moved))
     commits = git("rev-list", "--reverse", "base..HEAD").split()
     index = common.TREE / ".git" / "lab-index-twice"
