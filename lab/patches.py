@@ -70,7 +70,8 @@ class Patch:
         return "".join(parts).encode() + b"---\n" + self.diff
 
 
-def parse(name, data):
+def parse(name, data, whole=False):
+    """The patch in a file; whole: its diff has the text of new files, too."""
     def wrong(what):
         return LabError(f"patches/{name}: {what}\nThe format is: Subject: line, optional From: "
                         "and Date: of the author, blank line, message, optional "
@@ -99,7 +100,7 @@ def parse(name, data):
         elif line.strip():
             raise wrong(f"unexpected line after New-files: {line!r}")
     patch.body = "\n".join(body).strip("\n")
-    _check_diff(diff, wrong)
+    _check_diff(diff, wrong, whole)
     return patch
 
 
@@ -125,13 +126,15 @@ def _authorship(patch: Patch, lines: list[str], wrong) -> None:
         raise wrong("Date: is no date as in a mail, with its time zone") from None
 
 
-def _check_diff(diff, wrong):
+def _check_diff(diff, wrong, whole):
     if diff and not diff.startswith(b"diff --git "):
         raise wrong("after --- comes something that is neither nothing nor 'diff --git'")
     # Only header lines count: within a hunk each line starts with a blank, + or -.
     for line in re.findall(rb"^(?:new file mode|deleted file mode|rename from|rename to|copy from"
                            rb"|GIT binary patch|Binary files).*$", diff, re.M):
         if line.startswith(b"new file"):
+            if whole:
+                continue
             raise wrong("it holds a new file's text; that belongs in the overlay directory, "
                         "and its name under New-files:")
         raise wrong(f"'{line.decode()}': a patch changes files, it does not delete, rename or "

@@ -68,6 +68,18 @@ diff --git a/mm/page_alloc.c b/mm/page_alloc.c
  int line_22;
  int line_23;
 """
+# What the kernel's own script says of any mail, for tests that send some.
+GET_MAINTAINER = {"scripts/get_maintainer.pl": r"""print "A <a\@example.org> (maintainer:ALPHA)\n";
+print "Ö <o\@example.org> (reviewer:OMEGA)\n", "list\@example.org (open list:ALPHA)\n";
+"""}
+COVER = """Subject: mm: a checker
+Change-id: 20261127-checker-0123456789ab
+Applies-on: base
+Patches: mm: *
+Link: https://lore.kernel.org/r/1@example.org
+
+What and why.
+"""
 
 
 LOCK = {"version": "7.2.13", "package": "linux", "package_version": "7.2.13-1",
@@ -77,14 +89,14 @@ LOCK = {"version": "7.2.13", "package": "linux", "package_version": "7.2.13-1",
                     "tarball": "linux-source-7.2.tar.xz", "sha256": "6" * 64, "tree": "7" * 40}}
 
 
-def kernel(where, sublevel=13, alloc=ALLOC, release="7.2"):
+def kernel(where, sublevel=13, alloc=ALLOC, release="7.2", more=()):
     major, minor = release.split(".")
     files = {"Makefile": f"VERSION = {major}\nPATCHLEVEL = {minor}\nSUBLEVEL = {sublevel}\n"
                          "EXTRAVERSION =\nNAME = Fake\n",
              "Kconfig": "mainmenu\n", ".gitignore": "*.o\n/*\n", "MAINTAINERS": MAINTAINERS,
              "mm/Makefile": "obj-y := page_alloc.o\n", "mm/page_alloc.c": alloc,
              "scripts/tool.sh": "#!/bin/sh\n", "lib/blob.o": "in the tarball although ignored\n"}
-    for name, text in files.items():
+    for name, text in {**files, **dict(more)}.items():
         write(where / name, text)
     (where / "scripts/tool.sh").chmod(0o755)
     return where
@@ -103,6 +115,8 @@ def tarball(tree_dir, path):
 class Fake(unittest.TestCase):
     """root, build and cache in a temporary directory; KSRC is a tarball of the fake kernel."""
 
+    MORE: dict[str, str] = {}		# more files of the kernel
+
     @classmethod
     def setUpClass(cls):
         packages.need("source")
@@ -115,7 +129,8 @@ class Fake(unittest.TestCase):
         self.root.mkdir()
         places = {"ROOT": self.root, "BUILD": self.build, "CACHE": self.build / "cache",
                   "LOGS": self.build / "logs", "TREE": self.tree, "MAIN": "7.2", "BASE": "7.2"}
-        self.tarball = tarball(kernel(self.dir / "linux-source-7.2"), self.dir / "k.tar.xz")
+        self.tarball = tarball(kernel(self.dir / "linux-source-7.2", more=self.MORE),
+                               self.dir / "k.tar.xz")
         self.ksrc(self.tarball)
         self.lock()
         for patch in (mock.patch.multiple(common, **places),
@@ -147,6 +162,15 @@ class Fake(unittest.TestCase):
         write(self.root / "tools/testing/run.sh", "#!/bin/sh\n")
         (self.root / "tools/testing/run.sh").chmod(0o755)
         write(self.root / "MAINTAINERS", "# SPDX-License-Identifier: GPL-2.0\n\n" + ENTRY)
+
+    def cover(self, name="01-all", text=COVER, **headers):
+        """A thread's cover; headers take the place of those in text: Applies_on="01-all"."""
+        for key, value in headers.items():
+            key = key.replace("_", "-")
+            kept = [line for line in text.splitlines(True) if not line.startswith(f"{key}: ")]
+            new = [f"{key}: {one}\n" for one in ([value] if isinstance(value, str) else value)]
+            text = "".join(new + kept)
+        write(self.root / f"patches/threads/{name}.cover", text)
 
     def call(self, function, *args):
         """(result, what was printed)."""
