@@ -6,13 +6,14 @@
 #   FORCE=1   the other side's edits may go          JOBS=     parallel jobs
 #   SOAK=     minutes of each soak of test-long      ALL=1     nothing of this machine for fresh
 #   BASE=     which kernel of bases/ it is about     UNPATCHED=1  it alone, for kernel and boot
+#   UNSIGNED=1  mails to apply, not to send
 
 COMMANDS := run test test-long tree refresh series kernel boot check bench matrix mutants \
 	fresh clean
 
 # Variables given on make's command line reach the lab through the environment; an empty one
 # means the same as none.
-VARIABLES := CONFIG APPEND CORRUPT KSRC FORCE JOBS SOAK ALL BASE UNPATCHED
+VARIABLES := CONFIG APPEND CORRUPT KSRC FORCE JOBS SOAK ALL BASE UNPATCHED UNSIGNED
 $(foreach v,$(VARIABLES),$(if $($(v)),$(eval export $(v)),$(eval unexport $(v))))
 # make -jN at this level must not reach the kernel's make as a jobserver that is gone.
 unexport MAKEFLAGS MFLAGS MAKELEVEL

@@ -61,7 +61,9 @@ GROUPS = {
     # For make fresh.
     "chroot": {"mmdebstrap": ["mmdebstrap"], "util-linux": ["unshare"], "git": ["git"]},
     "debug": {"gdb": ["gdb"]},
-    "mail": {"git": ["git"]},
+    "mail": {"git": ["git"], "perl": ["perl"]},
+    # What many maintainers take mails from a list with.
+    "b4": {"b4": ["b4"]},
     # Of other architectures, for make matrix: what builds kernels and static programs, and
     # what runs them. The kernel for i386 is built by the machine's own gcc.
     "arm64": {"gcc-aarch64-linux-gnu": ["aarch64-linux-gnu-gcc"],

@@ -1,19 +1,34 @@
 # SPDX-License-Identifier: GPL-2.0
-"""make series: the mails that git am takes on a pristine base, and the proof that it does."""
+"""make series: a mailbox for each thread that git am takes on the base, and the proof that it does.
+
+What the threads are stands in patches/threads (lab/threads.py). To run this is to
+sign the mails off: Signed-off-by: certifies what Documentation/process/
+submitting-patches.rst calls the Developer's Certificate of Origin. UNSIGNED=1 is
+for those who only want to apply them: it needs no name, the mails have no
+sign-off and nobody to go to, and there is one more mailbox, all.mbx: threads that
+apply to the base each for itself may add lines at the same place, so that git am
+does not take one after the other.
+"""
 
 import os
+import re
 import shutil
 import subprocess
+import time
+from pathlib import Path
 
-from lab import common, packages, source, tree
+from lab import common, mails, packages, source, threads, tree
 from lab.common import LabError, say, show
-from lab.git import Git, LAB_DATE, LAB_EMAIL, LAB_NAME
-from lab.patches import Patch
+from lab.git import Git, LAB_EMAIL, LAB_NAME
+from lab.mails import Branch, Who
+from lab.patches import Maintainers, Patch, titles
+from lab.threads import Thread
+from lab.weave import Weave
 
-SIGNED = "refs/lab/series"		# the commits that the mails were made of
+SINCE = re.compile(r"^Fixes: [0-9a-f]{12,40} \(\"|\b[Ss]ince (?:Linux |v)\d+\.\d+", re.M)
 
 
-def identity():
+def identity() -> Who:
     """(name, email) of whoever runs this: the mails are theirs and carry their sign-off."""
     found = []
     for what in ("name", "email"):
@@ -27,109 +42,179 @@ def identity():
     if not all(found):
         raise LabError("the mails need a sender, and git knows no name or e-mail address of yours\n"
                        "Set them:\n  git config --global user.name 'Your Name'\n"
-                       "  git config --global user.email you@example.org")
+                       "  git config --global user.email you@example.org\n"
+                       "Or, if you only want to apply them: make series UNSIGNED=1")
     return tuple(found)
 
 
-def cover_text():
-    """(subject, body) of patches/cover-letter."""
-    path = common.ROOT / "patches/cover-letter"
-    try:
-        subject, _, body = path.read_text().partition("\n")
-    except OSError:
-        raise LabError(f"{show(path)} is missing: its first line is the subject of the cover "
-                       "letter, the rest its text") from None
-    if not subject.strip() or not body.strip():
-        raise LabError(f"{show(path)}: a first line with the subject and a text below are needed")
-    return subject.strip(), body.strip("\n")
+# --- commits -----------------------------------------------------------------------
+
+def claim(text: str, ours: Maintainers, who: Who | None) -> str:
+    """MAINTAINERS with the sender as M: of the new sections that name nobody.
+
+    The repository does not know who sends the series. A section without M: would
+    leave get_maintainer.pl with a list, and who offers a file is who is asked about it.
+    """
+    for title, entry in ours.entries.items():
+        if who and title in titles(text) and not re.search(r"^M:\t", entry, re.M):
+            start, _ = titles(text)[title]
+            place = start + len(title) + 1
+            text = f"{text[:place]}M:\t{who[0]} <{who[1]}>\n{text[place:]}"
+    return text
 
 
-def sign(git, commits, who):
-    """The same commits with the sender in the place of the lab; returns the last one."""
-    env = {"GIT_AUTHOR_NAME": who[0], "GIT_AUTHOR_EMAIL": who[1],
-           "GIT_COMMITTER_NAME": who[0], "GIT_COMMITTER_EMAIL": who[1],
-           "GIT_COMMITTER_DATE": LAB_DATE}
-    tip = git("rev-parse", "base^{commit}")
-    seconds, zone = LAB_DATE.split()
-    for number, commit in enumerate(commits, 1):
-        name, address, date, message = git.fields("%an%x00%ae%x00%ad%x00%B", commit)[0]
-        if (name, address) == (LAB_NAME, LAB_EMAIL):
-            # One second apart: mail readers sort a series by date.
-            theirs = {"GIT_AUTHOR_DATE": f"{int(seconds) + number} {zone}"}
-        else:
-            theirs = {"GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": address,
-                      "GIT_AUTHOR_DATE": f"@{date}"}
-        tip = git.commit(f"{commit}^{{tree}}", message, tip, env={**env, **theirs})
-    return tip
+def commit(git: Git, tree_name: str, parent: str, who: Who | None, when: int,
+           written: dict[str, str], message: str) -> str:
+    """A commit with the sender in the place of the lab."""
+    env = {"GIT_COMMITTER_DATE": f"@{when} +0000", "GIT_AUTHOR_DATE": f"@{when} +0000"}
+    if who:
+        env |= {"GIT_AUTHOR_NAME": who[0], "GIT_AUTHOR_EMAIL": who[1],
+                "GIT_COMMITTER_NAME": who[0], "GIT_COMMITTER_EMAIL": who[1]}
+    return git.commit(tree_name, message, parent, env={**env, **written})
 
 
-def fill_cover(path, subject, body):
-    """Put the text into the letter that format-patch made; it kept the diffstat."""
-    text = path.read_text()
-    for blank, filled in (("*** SUBJECT HERE ***", subject), ("*** BLURB HERE ***", body)):
-        if text.count(blank) != 1:
-            raise LabError(f"{show(path)}: git format-patch left no place for the text")
-        text = text.replace(blank, filled)
-    path.write_text(text)
+def written_by(git: Git, name: str) -> tuple[dict[str, str], str]:
+    """Who wrote a commit of the series, if it was not the lab, and its message."""
+    author, address, date, message = git.fields("%an%x00%ae%x00%ad%x00%B", name)[0]
+    if (author, address) == (LAB_NAME, LAB_EMAIL):
+        return {}, message
+    return {"GIT_AUTHOR_NAME": author, "GIT_AUTHOR_EMAIL": address,
+            "GIT_AUTHOR_DATE": f"@{date}"}, message
 
 
-def make(git, commits, out, who):
-    subject, body = cover_text()
-    tip = sign(git, commits, who)
-    env = {"GIT_AUTHOR_NAME": who[0], "GIT_AUTHOR_EMAIL": who[1],
-           "GIT_COMMITTER_NAME": who[0], "GIT_COMMITTER_EMAIL": who[1]}
-    git("update-ref", SIGNED, tip)
-    shutil.rmtree(out, ignore_errors=True)
-    # The base commit is the lab's own, but its parts are what a reviewer sees as base-commit;
-    # --base also lists the prerequisite patches, of which there are none.
-    git("format-patch", "-q", "--cover-letter", "--cover-from-description=none", "--base=base",
-        # A mail is from its sender; who else wrote a commit stands in the first line of the text.
-        f"--from={who[0]} <{who[1]}>", "-s", "--no-renames", "-o", out.resolve(),
-        f"base..{tip}", env=env, visible=True)
-    letters = sorted(out.glob("0000-*.patch"))
-    if len(letters) != 1:
-        raise LabError(f"git format-patch made no cover letter in {show(out)}")
-    fill_cover(letters[0], subject, body)
-    mails = sorted(p for p in out.glob("*.patch") if p != letters[0])
-    for mail in mails:
-        if f"\nSigned-off-by: {who[0]} <{who[1]}>\n" not in mail.read_text():
-            raise LabError(f"{show(mail)} carries no sign-off of {who[0]}")
-    return mails
+class Maker:
+    """The commits of the threads, each on what it applies on."""
+
+    def __init__(self, git: Git, prod, who: Who | None):
+        self.git, self.who = git, who
+        self.series = git("rev-list", "--reverse", "base..HEAD").split()
+        self.weave = Weave(git, self.series)
+        self.titles = git("log", "--reverse", "--format=%s", "base..HEAD").splitlines()
+        self.threads = threads.load(prod.folder / "threads", self.titles)
+        self.edit = {"MAINTAINERS": lambda text: claim(text, prod.maintainers(), who)}
+        self.now = int(time.time())
+        self.made: dict[str, Branch] = {}
+
+    def make(self) -> list[Branch]:
+        # An index of its own: make check may do the same while make test does.
+        with source.staging(common.BUILD) as part:
+            index = Git(self.git.path, index=part / "index")
+            self.weave.proven(index, self.git("rev-parse", "HEAD^{tree}"))
+            for thread in self.threads:
+                self.made[thread.name] = self._own(index, thread) if thread.own \
+                    else self._woven(index, thread)
+        return list(self.made.values())
+
+    def _woven(self, index: Git, thread: Thread) -> Branch:
+        there = {number for one in thread.under for number in one.patches}
+        self._refuse(thread, there | set(thread.patches))
+        index("read-tree", "base")
+        if there:
+            self.weave.stage(index, there, there, self.edit)
+        parent = tip = self._parent(index, thread)
+        commits = []
+        for number in thread.patches:
+            there.add(number)
+            self.weave.stage(index, [number], there, self.edit)
+            # One second apart: mail readers sort a thread by date.
+            tip = commit(self.git, index("write-tree"), tip, self.who, self.now + len(commits) + 1,
+                         *written_by(self.git, self.series[number - 1]))
+            commits.append(tip)
+        return Branch(thread, parent, commits, self.git("rev-parse", f"{tip}^{{tree}}"))
+
+    def _parent(self, index: Git, thread: Thread) -> str:
+        if not thread.under:
+            return self.git("rev-parse", "base^{commit}")
+        last = thread.under[-1]
+        if [*last.under, last] == thread.under:
+            return self.made[last.name].tip
+        # Threads that do not know each other: a commit that has all of them.
+        return self.git.commit(index("write-tree"), "what the thread applies on", "base")
+
+    def _refuse(self, thread: Thread, there: set[int]) -> None:
+        wrong = []
+        for patch, other, path in self.weave.missing(there):
+            owner = next(one for one in self.threads if other in one.patches)
+            wrong.append(f"  {path}: '{self.titles[patch - 1]}' needs '{self.titles[other - 1]}' "
+                         f"of {owner.name}")
+        if wrong:
+            raise LabError(f"the thread {thread.name} does not apply on what it names:\n"
+                           + "\n".join(dict.fromkeys(wrong))
+                           + "\nIt changes lines of patches that are not there. Name the thread in "
+                           f"Applies-on: of patches/threads/{thread.name}.cover, move the patch to "
+                           "another thread, or keep the lines of the two apart.")
+
+    def _own(self, index: Git, thread: Thread) -> Branch:
+        index("read-tree", "base")
+        parent = tip = self.git("rev-parse", "base^{commit}")
+        commits = []
+        for patch in thread.own:
+            done = index.raw("apply", "--cached", "--whitespace=nowarn", "-", data=patch.diff)
+            if done.returncode:
+                raise LabError(f"patches/{patch.name} does not apply to the base:\n"
+                               + done.stderr.decode(errors="replace").rstrip()
+                               + "\nBring it to this base, in the file; no other patch is below it.")
+            tip = commit(self.git, index("write-tree"), tip, self.who, self.now + len(commits) + 1,
+                         patch.authorship, patch.message)
+            commits.append(tip)
+        return Branch(thread, parent, commits, self.git("rev-parse", f"{tip}^{{tree}}"))
 
 
-def verify(git, mails, wanted):
-    """git am on the base, in a work tree of its own, has to give the tree that was tested."""
+# --- proofs ---------------------------------------------------------------------------
+
+def verify(git: Git, branches: list[Branch], out: Path, who: Who | None) -> None:
+    """git am of each thread, on what it names, has to give the commits that it was made of."""
     source.need_space(common.BUILD, 2.5, "the verification of the series")
+    touched = {name for one in branches
+               for name in git("diff", "--name-only", "--no-renames", "base", one.tip).splitlines()}
     with source.staging(common.BUILD) as part:
         work = part / "am"
         # Only what the series touches is checked out: am needs no other file.
         git("worktree", "add", "-q", "--detach", "--no-checkout", work, "base", visible=True)
         try:
             there = Git(work)
-            touched = git("diff", "--name-only", "--no-renames", "base", wanted).splitlines()
             there("sparse-checkout", "set", "--no-cone", "--stdin",
-                  data="".join(f"/{name}\n" for name in touched))
-            there("reset", "-q", "--hard")
-            there("am", "-q", *[m.resolve() for m in mails], visible=True)
-            got, tip = there("rev-parse", "HEAD^{tree}"), there("rev-parse", "HEAD")
+                  data="".join(f"/{name}\n" for name in sorted(touched)))
+            for branch in branches:
+                _verify(git, there, branch, out, who)
+            if (out / "all.mbx").exists():
+                there("reset", "-q", "--hard", "base")
+                there("am", "-q", (out / "all.mbx").resolve(), visible=True)
+                compare(git, "all", there("rev-parse", "HEAD^{tree}"),
+                        git("rev-parse", "HEAD^{tree}"))
         finally:
             git("worktree", "remove", "--force", work)
-    if got != wanted:
-        raise LabError(f"git am gives tree {got}, but {show(common.TREE)} is {wanted}\n"
-                       + git("diff", "--stat", wanted, got))
-    same_words(git, tip)
-    say(f"git am on the base gives tree {got[:12]}, the same as {show(common.TREE)}")
 
 
-def same_words(git: Git, tip: str) -> None:
+def _verify(git: Git, there: Git, branch: Branch, out: Path, who: Who | None) -> None:
+    thread = branch.thread
+    there("reset", "-q", "--hard", "base")
+    boxes = [(out / f"{one.name}.mbx").resolve() for one in [*thread.under, thread]]
+    there("am", "-q", "--empty=drop", *boxes, visible=True)
+    compare(git, thread.name, there("rev-parse", "HEAD^{tree}"), branch.tree)
+    same_words(git, branch, there("rev-parse", "HEAD"), who)
+
+
+def compare(git: Git, name: str, got: str, made_of: str) -> None:
+    if got != made_of:
+        raise LabError(f"git am of {name} gives tree {got}, but it was made of {made_of}\n"
+                       + git("diff", "--stat", made_of, got))
+
+
+def same_words(git: Git, branch: Branch, tip: str, who: Who | None) -> None:
     """git am has to find the author, the date and the message of each commit in its mail again."""
-    sent, got = (git.fields("%an <%ae>%x00%ad%x00%B%x00%cn <%ce>",
-                            *git("rev-list", "--reverse", f"base..{end}").split())
-                 for end in (SIGNED, tip))
+    names = git("rev-list", "--reverse", f"-{len(branch.commits)}", tip).split()
+    sent, got = (git.fields("%an <%ae>%x00%ad%x00%B", *commits)
+                 for commits in (branch.commits, names))
     for before, after in zip(sent, got, strict=True):
-        text, line = before[2].rstrip("\n"), f"Signed-off-by: {before[3]}"
-        # The sender's sign-off is appended, behind a blank line if it is the first trailer.
-        messages = (text, f"{text}\n{line}", f"{text}\n\n{line}")
+        text = before[2].rstrip("\n")
+        messages = [text]
+        if who:
+            # The sender's sign-off is appended, behind a blank line if it is the first trailer.
+            line = f"Signed-off-by: {who[0]} <{who[1]}>"
+            messages = [f"{text}\n{line}", f"{text}\n\n{line}"]
+            if line in text.splitlines():
+                messages.append(text)
         if before[:2] != after[:2] or after[2].rstrip("\n") not in messages:
             raise LabError("git am would make another author, date or message of the mail of "
                            f"'{text.splitlines()[0]}': it has lines in which a mail says "
@@ -137,32 +222,60 @@ def same_words(git: Git, tip: str) -> None:
                            f"  sent {', '.join(before[:2])}\n  got  {', '.join(after[:2])}")
 
 
-def unsigned(patches: list[Patch], who: tuple[str, str]) -> None:
-    """Say what a maintainer will ask for: the sign-off of an author who is not the sender."""
-    for patch in patches:
-        line = f"Signed-off-by: {patch.author}"
-        if patch.author not in ("", f"{who[0]} <{who[1]}>") and line not in patch.body.split("\n"):
-            say(f"notice: {patch.name} is by {patch.author} and has no sign-off of theirs")
+# --- what a maintainer will ask for ------------------------------------------------------
+
+def notices(branches: list[Branch], patches: list[Patch], who: Who | None) -> None:
+    for branch in branches:
+        thread = branch.thread
+        for patch in thread.own or [patches[number - 1] for number in thread.patches]:
+            line = f"Signed-off-by: {patch.author}"
+            if who and patch.author not in ("", f"{who[0]} <{who[1]}>") \
+                    and line not in patch.body.split("\n"):
+                say(f"notice: {patch.name} is by {patch.author} and has no sign-off of theirs")
+            if thread.one("Kind") == "fixes" and not SINCE.search(patch.body):
+                say(f"notice: {patch.name} is a fix, but has no Fixes: and does not say since "
+                    "when ('since v7.1') it is needed")
 
 
-def main(_argv, who=None):
-    """who is (name, email) of the sender, if it is not the one whom git knows."""
+def size(git: Git, branch: Branch) -> str:
+    """Patches and lines of a thread, in a few words."""
+    stat = git("diff", "--shortstat", branch.parent, branch.tip).strip()
+    number = len(branch.commits)
+    on = ", ".join(one.name for one in branch.thread.under) or "the base"
+    return f"{number} patch{'es' * (number > 1)} on {on}:{stat.partition('changed,')[2]}"
+
+
+def main(_argv, who: Who | None = None, out: Path | None = None) -> None:
+    """who and out are for tests: the user's mails are the user's, and stay what they are."""
     packages.need("mail")
-    who = who or identity()
+    write(who or (None if os.environ.get("UNSIGNED") else identity()),
+          out or common.BUILD / "series")
+
+
+def write(who: Who | None, out: Path) -> list[Branch]:
+    """All mails, into a folder that is theirs."""
     tree.ensure()
     git, record = Git(common.TREE), tree.load_record()
     if git("rev-parse", "HEAD") != record["head"] or git.dirty():
         raise LabError(f"{show(common.TREE)} has edits that are in no patch yet; mails are made of "
                        "what is in patches and overlay\nmake refresh first (or make tree FORCE=1).")
-    commits = git("rev-list", "--reverse", "base..HEAD").split()
-    if not commits:
+    if git("rev-parse", "HEAD") == git("rev-parse", "base^{commit}"):
         raise LabError("patches/series has no patches; there is nothing to mail")
     if not record["base"]["verified"]:
         say("notice: the base is not the verified one; see make tree")
-    out = common.BUILD / "series"
-    unsigned(tree.product().load(), who)
-    mails = make(git, commits, out, who)
-    verify(git, mails, git("rev-parse", "HEAD^{tree}"))
-    say(f"{show(out)}: {len(mails)} mails and the cover letter, from {who[0]} <{who[1]}>")
-    say(f"$ git am --empty=drop {show(out)}/*.patch    # on a pristine Linux "
-        f"{record['base']['version']}; drops the cover letter")
+    branches = Maker(git, tree.product(), who).make()
+    notices(branches, tree.product().load(), who)
+    shutil.rmtree(out, ignore_errors=True)
+    for branch in branches:
+        mails.write(git, branch, out, who, mails.base_words(record))
+    if not who:
+        mails.everything(git, out)
+    verify(git, branches, out, who)
+    for branch in branches:
+        say(f"{show(out)}/{branch.thread.name}.mbx: {size(git, branch)}")
+    say("each was applied by git am to the base and what it names; all together are "
+        f"{show(common.TREE)}" + (f"; from {who[0]} <{who[1]}>, signed off" if who else
+                                  "; without a sign-off, not for sending"))
+    say(f"$ git am --empty=drop {show(out)}/{'NAME' if who else 'all'}.mbx    # on a pristine "
+        f"Linux {record['base']['version']}; drops the cover letter")
+    return branches

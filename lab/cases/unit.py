@@ -28,7 +28,7 @@ PROGRESS = 10
 # same whatever was asked of the make test that runs them.
 SETTINGS = {"ALL", "APPEND", "BASE", "CONFIG", "CORRUPT", "FORCE", "GUESTS", "HOST", "KSRC",
             "LAB_ACCEL", "LAB_SOURCE", "LAB_SRC", "LAB_TIMEOUT_SCALE", "LIST", "MEMORY", "NODES",
-            "ONLY", "SMP", "SOAK", "UNPATCHED"}
+            "ONLY", "SMP", "SOAK", "UNPATCHED", "UNSIGNED"}
 # These say what the machine is like and where things are.
 FACTS = {"JOBS", "LAB_BUILD", "LAB_CACHE", "LAB_RECORD", "PATH", "TERM"}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Checks that compile: configurations, W=1, sparse, and every commit of the series.
+"""Checks that compile: configurations, W=1, sparse, and every commit of the threads.
 
 Nothing is built in the folders of make kernel: what these checks change (extra warnings,
 half of the series) would be built anew there. What was found in the unpatched kernel and
@@ -14,7 +14,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from lab import build, common, kconfig, packages, tree as trees
+from lab import build, common, kconfig, packages, series, tree as trees
 from lab.checks import FOLDER, Skip, check, remembered
 from lab.common import BUILD, JOBS, LabError, say
 from lab.git import Git
@@ -317,20 +317,24 @@ def build_commit(tree, commit):
     return bad + [f"{name} was not built" for name in objects if not (out / name).exists()]
 
 
-@check("every commit of the series builds")
+@check("every commit of each thread builds")
 def every_commit(tree):
-    if not tree.commits:
+    """Where it is applied: on the base and what its thread names, not on the series before it."""
+    branches = series.Maker(tree.git, tree.product, None).make()
+    commits = [commit for branch in branches for commit in branch.commits]
+    if not commits:
         return ["the series has no commit: nothing was built"]
     fragments = [kconfig.fingerprint(kconfig.find(name), False) for name in ("x86", MERMAP)]
     bad = []
-    for number, commit in enumerate(tree.commits, 1):
-        subject = tree.git("log", "-1", "--format=%s", commit)
+    for commit in commits:
+        # The dates of the commits are of now.
+        subject, content = tree.git.fields("%s%x00%T", commit)[0]
         try:
-            found = remembered(f"each\n{commit}\n{compiler()}\n{fragments}",
+            found = remembered(f"each\n{content}\n{compiler()}\n{fragments}",
                                lambda commit=commit: build_commit(tree, commit))
         except LabError as error:
             found = str(error).splitlines()[:12]
-        bad += [f"commit {number} ({subject}): {line}" for line in found]
+        bad += [f"'{subject}': {line}" for line in found]
     return bad
 
 

@@ -9,13 +9,14 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from lab import packages, tree as trees
+from lab import packages, series, tree as trees
 from lab.checks import check, remembered
 from lab.common import BUILD, JOBS, LabError
+from lab.source import staging
 
 DEBIAN_PYTHON = "/usr/bin/python3"	# the one that Debian's Sphinx and ply are installed for
 
-SENDER = "who sends the series signs it off: make series adds the line"
+SENDER = "make series tells the sender of an author's sign-off that is missing; it cannot add it"
 COVERED = "checkpatch cannot know MAINTAINERS entries of other commits; 'MAINTAINERS covers " \
           "every new file' looks at the result"
 NOTHING = "without the option the hooks are nothing, and even an inlined function changes code"
@@ -27,7 +28,6 @@ TRACE = "the form that TRACE_EVENT() has in every header of include/trace/events
 FIELD = "a field of struct user_desc"
 # What checkpatch says and is not followed: (type, file or 'commit', pattern of the text, why).
 ACCEPTED = [
-    ("MISSING_SIGN_OFF", "commit", "*", SENDER),
     ("NO_AUTHOR_SIGN_OFF", "commit", "*", SENDER),
     ("FILE_PATH_CHANGES", "commit", "*", COVERED),
     ("VSPRINTF_SPECIFIER_PX", "mm/page_consistency/report.c", "*", POINTERS),
@@ -111,18 +111,23 @@ def checkpatch_files(tree):
         return [line for lines in found for line in lines]
 
 
-@check("checkpatch --strict, every commit")
-def checkpatch_commits(tree):
+@check("checkpatch --strict, every mail")
+def checkpatch_mails(tree):
+    """Each patch is in one thread, so that these are all commits, as they are sent."""
     packages.need("lint")
-    if not tree.commits:
-        return ["the series has no commit: nothing was checked"]
-    with ThreadPoolExecutor(max_workers=JOBS) as pool:
-        found = list(pool.map(lambda commit: checkpatch_commit(tree, commit), tree.commits))
-    return [f"commit {n}: {line}" for n, lines in enumerate(found, 1) for line in lines]
+    with staging(BUILD) as out:
+        series.write(("Lab Check", "lab@localhost"), out)
+        mails = [path for path in sorted(out.glob("*/*.patch"))
+                 if not path.name.startswith("0000-")]
+        if not mails:
+            return ["make series left no mails: nothing was checked"]
+        with ThreadPoolExecutor(max_workers=JOBS) as pool:
+            found = list(pool.map(lambda mail: checkpatch_mail(tree, mail.read_text()), mails))
+        return [f"{mail.parent.name}/{mail.name}: {line}"
+                for mail, lines in zip(mails, found) for line in lines]
 
 
-def checkpatch_commit(tree, commit):
-    mail = tree.git("format-patch", "--stdout", "--no-renames", "-1", commit) + "\n"
+def checkpatch_mail(tree, mail):
     # New files are looked at whole above; here they would only be said again.
     return [line for line in checkpatch(tree, patch=mail)
             if line.partition(":")[0] not in tree.new]

@@ -104,21 +104,23 @@ class Kept(Author):
 
 
 class Mails(Author):
+    MORE = fake.GET_MAINTAINER
+
     def setUp(self) -> None:
         super().setUp()
-        fake.write(self.root / "patches/cover-letter", "mm: a checker\n\nWhat and why.\n")
+        self.cover()
 
     def mails(self, who: tuple[str, str] = ME) -> list[str]:
         self.refresh()
         _, out = self.call(series.main, [], who)
-        self.assertIn("the same as build/linux", out)
-        return [p.read_text() for p in sorted((self.build / "series").glob("*.patch"))]
+        self.assertIn("applied by git am", out)
+        return [p.read_text() for p in sorted((self.build / "series/01-all").glob("*.patch"))]
 
     def applied(self) -> fake.Git:
         """What git am of the user makes of the mails."""
         self.git("worktree", "add", "-q", "--detach", self.dir / "am", "base")
         there = fake.Git(self.dir / "am")
-        there("am", "-q", "--empty=drop", *sorted((self.build / "series").glob("*.patch")))
+        there("am", "-q", "--empty=drop", self.build / "series/01-all.mbx")
         return there
 
     def test_in_body_from(self):

@@ -160,6 +160,8 @@ Date: Thu, 1 Jan 2026 00:00:00 +0000
 Subject: [PATCH] mm: change it
 
 {body}
+
+{end}
 ---
  mm/page_alloc.c | 1 +
 
@@ -174,10 +176,13 @@ diff --git a/mm/page_alloc.c b/mm/page_alloc.c
 2.0
 """
 
-    def test_checkpatch_of_a_commit(self):
-        def said(body="Because it is better.", line="int c;"):
-            return source.checkpatch(self.tree, patch=self.PATCH.format(body=body, line=line))
-        self.assertEqual(said(), [])		# the missing sign-off is accepted
+    def test_checkpatch_of_a_mail(self):
+        def said(body="Because it is better.", line="int c;",
+                 end="Signed-off-by: A <a@example.org>"):
+            return source.checkpatch(self.tree, patch=self.PATCH.format(body=body, line=line,
+                                                                        end=end))
+        self.assertEqual(said(), [])
+        self.assertIn("MISSING_SIGN_OFF", said(end="")[0])
         self.assertIn("COMMIT_LOG_LONG_LINE", said(body="word " * 20)[0])
         self.assertTrue(said(line="int c ;")[0].startswith("mm/page_alloc.c:11: "))
 
@@ -298,8 +303,13 @@ mm/page_alloc.c:9:1: error: bad thing
         self.assertEqual(text, "CONFIG_PAGE_CONSISTENCY=y\n")
 
     def test_commit_that_does_not_build(self):
-        git = mock.Mock(return_value="a subject")
-        tree = SimpleNamespace(commits=["1" * 40, "2" * 40], git=git)
+        git = mock.Mock(**{"fields.side_effect": lambda form, commit: [[commit[0], "tree"]]})
+        tree = SimpleNamespace(git=git, product=None)
+
+        def threads(*commits):
+            made = [SimpleNamespace(commits=list(commits))]
+            return mock.patch.object(compiling.series, "Maker",
+                                     lambda *_: SimpleNamespace(make=lambda: made))
 
         def broken(_tree, commit):
             if commit[0] == "2":
@@ -308,9 +318,11 @@ mm/page_alloc.c:9:1: error: bad thing
         with mock.patch.object(compiling, "build_commit", broken), \
                 mock.patch.object(compiling, "compiler", return_value="gcc 12"), \
                 mock.patch.object(compiling, "remembered", lambda key, function: function()):
-            found = compiling.every_commit(tree)
-        self.assertTrue(found and all(line.startswith("commit 2") for line in found))
-        self.assertTrue(compiling.every_commit(SimpleNamespace(commits=[])))
+            with threads("1" * 40, "2" * 40):
+                found = compiling.every_commit(tree)
+            self.assertTrue(found and all(line.startswith("'2': ") for line in found))
+            with threads():
+                self.assertTrue(compiling.every_commit(tree))
 
     def test_only_success_and_findings_are_remembered(self):
         with tempfile.TemporaryDirectory() as folder, \

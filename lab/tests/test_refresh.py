@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The way back, tree to patches and overlay, and the mails made of the tree."""
+"""The way back, tree to patches and overlay."""
 
 import os
-from unittest import mock
 
-from lab import refresh, series
+from lab import refresh
 from lab.tests import fake
-
-ME = {"GIT_AUTHOR_NAME": "Sen Der", "GIT_AUTHOR_EMAIL": "sender@example.org"}
 
 
 class Refresh(fake.Fake):
@@ -202,57 +199,3 @@ class Refresh(fake.Fake):
                          "# order\n0001-checker.patch\n0002-kconfig-between.patch\n"
                          "0003-call.patch\n")
         self.consistent()
-
-
-class Series(fake.Fake):
-    def setUp(self):
-        super().setUp()
-        self.repo()
-        self.ensure()
-        for key, value in ME.items():
-            os.environ[key] = value
-            self.addCleanup(os.environ.pop, key, None)
-        fake.write(self.root / "patches/cover-letter", "mm: a checker\n\nWhat and why.\n")
-
-    def test_mails(self):
-        _, out = self.call(series.main, [])
-        self.assertIn("the same as build/linux", out)
-        mails = sorted(p.name for p in (self.build / "series").iterdir())
-        self.assertEqual(mails, ["0000-cover-letter.patch", "0001-mm-add-the-checker.patch",
-                                 "0002-mm-call-the-checker.patch"])
-        cover = (self.build / "series/0000-cover-letter.patch").read_text()
-        self.assertIn("Subject: [PATCH 0/2] mm: a checker\n", cover)
-        self.assertIn("\nWhat and why.\n", cover)
-        self.assertIn(" mm/new.c ", cover)
-        self.assertIn(f"base-commit: {self.git('rev-parse', 'base')}", cover)
-        first = (self.build / "series" / mails[1]).read_text()
-        self.assertIn("From: Sen Der <sender@example.org>", first)
-        self.assertIn("Signed-off-by: Sen Der <sender@example.org>", first)
-        self.assertIn("+int fresh;", first)
-        self.assertNotIn("New-files", first)
-        self.assertNotIn("localhost", first)
-
-    def test_am_is_really_compared(self):
-        git = self.git
-        commits = git("rev-list", "--reverse", "base..HEAD").split()
-        mails, _ = self.call(series.make, git, commits, self.build / "series",
-                             ("Sen Der", "sender@example.org"))
-        self.fails(lambda: series.verify(git, mails[:1], git("rev-parse", "HEAD^{tree}")),
-                   "git am gives tree")
-        self.assertNotIn("/am", git("worktree", "list"))
-
-    def test_unrefreshed_edits(self):
-        fake.write(self.tree / "mm/new.c", "int edited;\n")
-        self.fails(lambda: series.main([]), "make refresh")
-
-    def test_no_identity(self):
-        for key in ME:
-            os.environ.pop(key)
-        nobody = {"HOME": str(self.dir), "GIT_CONFIG_NOSYSTEM": "1",
-                  "GIT_CONFIG_GLOBAL": "/dev/null"}
-        with mock.patch.dict(os.environ, nobody):
-            self.fails(lambda: series.main([]), "git config --global user.name")
-
-    def test_no_cover_letter(self):
-        (self.root / "patches/cover-letter").unlink()
-        self.fails(lambda: series.main([]), "cover-letter is missing")
