@@ -78,6 +78,13 @@ class Git:
         return {path: (meta.split()[0], meta.split()[2])
                 for meta, _, path in (e.partition("\t") for e in out.split("\0") if e)}
 
+    def diff(self, before, after, names):
+        """What a patch file says of these files."""
+        text = self.bytes("diff-tree", "-r", "-p", *DIFF, before, after, "--",
+                          *(f":(literal){name}" for name in names)) if names else b""
+        # Hashes in the patch would change with every base and say nothing.
+        return re.sub(rb"^index [0-9a-f]+\.\.[0-9a-f]+.*\n", b"", text, flags=re.M)
+
     def store(self, data):
         """A blob with this content (bytes)."""
         return self("hash-object", "-w", "--no-filters", "--stdin", data=data)

@@ -2,9 +2,10 @@
 """The repository's side of the series: patch files, overlay files, MAINTAINERS.
 
 One patch file is one commit: its message, what it changes in files that exist
-in the base, and the names of the files that it adds. The added files' text
-stands in the overlay, at its in-tree path, and nowhere else. Who wrote it, and
-when, is in its header, unless that is the lab.
+before it, and the names of the files that it adds. The added files' text stands
+in the overlay, at its in-tree path, as it is after the last patch, and nowhere
+else: stages.py tells what it is at an earlier one. Who wrote a commit, and when,
+is in its header, unless that is the lab.
 """
 
 import email.utils
@@ -52,9 +53,15 @@ class Patch:
         return self.subject + (f"\n\n{self.body}" if self.body else "")
 
     @property
-    def touched(self):
-        """Existing files that the diff changes."""
-        return re.findall(rb"^diff --git a/(.+) b/\1$", self.diff, re.M)
+    def touched(self) -> list[str]:
+        """Files that the diff changes: of the kernel, or added by an earlier patch."""
+        return [name for name, _ in self.sections]
+
+    @property
+    def sections(self) -> list[tuple[str, bytes]]:
+        """(file, its part of the diff), in order."""
+        parts = re.split(rb"^(?=diff --git a/(.+) b/\1$)", self.diff, flags=re.M)[1:]
+        return [(name.decode(), part) for name, part in zip(parts[0::2], parts[1::2])]
 
     def text(self):
         parts = [f"Subject: {self.subject}\n"]
@@ -196,6 +203,10 @@ class Product:
                 if name in listed:
                     wrong.append(f"  {name}: listed as new by {listed[name]} and by {patch.name}")
                 listed[name] = patch.name
+        for place, patch in enumerate(patches):
+            ahead = {n: later.name for later in patches[place:] for n in later.new_files}
+            wrong += [f"  {name}: {patch.name} changes it, but it is {ahead[name]} that lists it as "
+                      "new" for name in sorted(set(patch.touched) & set(ahead))]
         overlay = set(self.overlay())
         wrong += [f"  {name}: {listed[name]} lists it as new, but the file is missing"
                   for name in listed if name not in overlay]

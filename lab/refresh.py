@@ -13,13 +13,11 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab import bases, common, packages, source, tree, unsaved
+from lab import bases, common, packages, source, stages, tree, unsaved
 from lab.common import LabError, locked, say, show
-from lab.git import DIFF, Git, LAB_DATE, LAB_EMAIL, LAB_NAME
+from lab.git import Git, LAB_DATE, LAB_EMAIL, LAB_NAME
 from lab.patches import NAME, PART, PLACES, Patch, Product, parse, remove_entries, slug, titles
-
-FIXUP = ("  git commit --fixup=COMMIT && git rebase -i --autosquash base      "
-         "(in build/linux; then make refresh)")
+from lab.tree import FIXUP
 
 
 @dataclass
@@ -28,6 +26,7 @@ class Step:
     commit: str
     patch: Patch
     changed: dict = field(default_factory=dict)	# existing file -> (mode, blob)
+    added: dict = field(default_factory=dict)	# introduced file -> (mode, blob)
 
 
 class Tree:
@@ -37,8 +36,7 @@ class Tree:
         self.path = path
         self.git = Git(path)
         self.base = self.git.listing("base")
-        self.new = {}			# introduced file -> (mode, blob)
-        self.owner = {}			# introduced file -> Step
+        self.new = {}			# introduced file -> (mode, blob) in the end
         self.steps = []
         self._check_state()
         self.head = self.git("rev-parse", "HEAD")
@@ -95,21 +93,21 @@ class Tree:
 
     def _change(self, step, called, status, name, mode, blob):
         if status == "D":
-            raise LabError(f"{called} deletes {name}; a patch of the series changes and adds files")
+            raise LabError(f"{called} deletes {name}; a patch of the series changes and adds files"
+                           + ("\nWhat the series itself adds has its last name from the beginning: "
+                              f"take {name} out of the commit that adds it, or rename it there:\n"
+                              + FIXUP if name in self.new else ""))
         if mode not in ("100644", "100755"):
             raise LabError(f"{called}: {name} is no regular file")
-        if name in self.base:
+        if name in self.base or name in self.new:
             step.changed[name] = (mode, blob)
-        elif name in self.new:
-            raise LabError(
-                f"{called} changes {name}, which the earlier commit "
-                f"'{self.owner[name].patch.subject}' of the series introduces.\nEach new file is "
-                "introduced whole by one commit: fold this change into that commit:\n" + FIXUP)
         elif not name.startswith(PLACES):
             raise LabError(f"{called} adds {name}, which is outside of {' '.join(PLACES)}")
         else:
-            self.new[name], self.owner[name] = (mode, blob), step
+            step.added[name] = (mode, blob)
             step.patch.new_files.append(name)
+        if name not in self.base:
+            self.new[name] = (mode, blob)
 
     def _maintainers(self, treeish):
         return self.git.bytes("cat-file", "blob", f"{treeish}:MAINTAINERS").decode()
@@ -162,7 +160,7 @@ class Tree:
     def _attribute(self, name):
         """Put one edit where it belongs: the commit that introduced or changes the file."""
         if name in self.new:
-            self.new[name] = self.edits[name]
+            self._attribute_new(name)
             return
         mode, blob = self.edits[name]
         if name == "MAINTAINERS":
@@ -183,6 +181,23 @@ class Tree:
                            f"\nCommit it as a fixup of the right one:\n{FIXUP}")
         users[0].changed[name] = (mode, blob)
 
+    def _attribute_new(self, name):
+        """To the commit that introduces the file, below what later ones change in it."""
+        later = [s for s in self.steps if name in s.changed]
+        hunks = [(f"'{s.patch.subject}'", self.git.diff(f"{s.commit}^", s.commit, [name]))
+                 for s in later]
+        self.new[name] = self.edits[name]
+        try:
+            texts, _ = stages.unwind(self.path, name, self.new[name], hunks)
+        except LabError as error:
+            raise LabError(f"{name} was edited but not committed, and the edit cannot be given to "
+                           f"the commit that adds the file: {error}\nCommit it as a fixup of the "
+                           f"commit that it belongs to:\n{FIXUP}") from None
+        first, *others = [*texts, self.new[name]]
+        next(s for s in self.steps if name in s.added).added[name] = first
+        for step, text in zip(later, others, strict=True):
+            step.changed[name] = text
+
     # --- results
 
     def expected(self, scratch):
@@ -200,12 +215,11 @@ class Tree:
         before = git("write-tree")
         (repo / "patches").mkdir()
         for step in self.steps:
-            git("update-index", "--index-info",
-                data="".join(f"{m} {b}\t{n}\n" for n, (m, b) in step.changed.items()))
+            git("update-index", "--add", "--index-info", data="".join(
+                f"{m} {b}\t{n}\n" for n, (m, b) in {**step.added, **step.changed}.items()))
             after = git("write-tree")
-            text = git.bytes("diff-tree", "-r", "-p", *DIFF, before, after)
-            # Hashes in the patch would change with every base and say nothing.
-            step.patch.diff = re.sub(rb"^index [0-9a-f]+\.\.[0-9a-f]+.*\n", b"", text, flags=re.M)
+            # What the step adds stands in the overlay.
+            step.patch.diff = git.diff(before, after, step.changed)
             data, before = step.patch.text(), after
             try:
                 same = parse(step.patch.name, data) == step.patch
@@ -476,7 +490,7 @@ def _staged(found, prod, scratch):
     found.write(repo, scratch, prod)
     keep_lines(prod, repo, tree.load_record()["base"])
     new = tree.assemble(Product(repo), common.TREE)
-    _same_authors(git, [step.commit for step in found.steps], new.commits)
+    _same_commits(git, [step.commit for step in found.steps], new.commits, bool(found.edits))
     wanted = found.expected(scratch)
     if git("rev-parse", f"{new.head}^{{tree}}") != wanted:
         raise LabError("the refreshed series would not give the tree that is there; nothing "
@@ -487,10 +501,20 @@ def _staged(found, prod, scratch):
     return new
 
 
-def _same_authors(git, old, new):
-    """git commit takes some characters out of a name; other programs that make commits do not."""
-    form = "%s%x00%an <%ae>, %ad"
-    for (title, was), (_, now) in zip(git.fields(form, *old), git.fields(form, *new), strict=True):
+def _same_commits(git, old, new, edited):
+    """Author and files of each commit are as they were, but for what was edited beside them.
+
+    git commit takes some characters out of a name; other programs that make commits do not.
+    """
+    form = "%s%x00%an <%ae>, %ad%x00%T"
+    for (title, was, there), (_, now, here) in zip(git.fields(form, *old), git.fields(form, *new),
+                                                   strict=True):
+        names = git("diff", "--name-only", "--no-renames", there, here).splitlines() \
+            if there != here and not edited else []
+        # A section of MAINTAINERS comes with one commit, as it is in the end.
+        if names not in ([], ["MAINTAINERS"]):
+            raise LabError(f"'{title}' would get another text of {' '.join(names)} than its commit "
+                           "has; nothing was changed. That is a mistake in the lab.")
         if not was.startswith(f"{LAB_NAME} <{LAB_EMAIL}>,") and was != now:
             raise LabError(f"the author of '{title}' cannot be kept: {was} would become {now}\n"
                            "git commit --amend --author='Name <address>' sets another one.")

@@ -15,12 +15,14 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lab import bases, common, packages, source, unsaved
+from lab import bases, common, packages, source, stages, unsaved
 from lab.common import LabError, locked, say, show, timed
 from lab.git import Git
 from lab.patches import Product, insert_entry, remove_entries
 from lab.unsaved import BRANCH, forced
 
+FIXUP = ("  git commit --fixup=COMMIT && git rebase -i --autosquash base      "
+         "(in build/linux; then make refresh)")
 TREE_GIB = 3.5			# 1.8 GiB of files, 0.4 of objects, and room to work
 
 
@@ -196,15 +198,21 @@ def assemble(prod, repo, base="base"):
     patches = prod.load()
     index = repo / ".git/lab-index"
     git = Git(repo, index=index)
+    new = [name for patch in patches for name in patch.new_files]
+    taken = git.listing(base, *new) if new else {}
+    final = {n: (prod.mode(n), git.store_file(prod.root / n)) for n in new if n not in taken}
+    texts, moved = _stages(repo, patches, final)
     try:
         git("read-tree", base)
-        tip, result = git("rev-parse", f"{base}^{{commit}}"), Assembled("", [], [])
+        tip, result = git("rev-parse", f"{base}^{{commit}}"), Assembled("", [], moved)
         failures, entries = [], {}
-        for patch in patches:
+        for patch, ours in zip(patches, texts):
             try:
                 _set_entries(git, entries, {})
-                result.offsets += _apply(git, patch)
-                _add_new(git, prod, patch)
+                _check_names(git, patch)
+                diff = b"".join(part for name, part in patch.sections if name not in ours)
+                result.offsets += _apply(git, patch, diff)
+                _set_new(git, patch, ours)
                 entries.update((t, prod.maintainers().entries[t]) for t in patch.entries)
                 _set_entries(git, {}, entries)
             except LabError as error:
@@ -216,8 +224,21 @@ def assemble(prod, repo, base="base"):
         index.unlink(missing_ok=True)
     if failures:
         raise LabError(_explain(failures, len(patches), load_record(repo).get("base", {})))
+    there = git.listing(tip, *final) if final else {}
+    if wrong := [name for name in final if there[name] != final[name]]:
+        raise LabError("the series does not end with the overlay's text of " + " ".join(wrong)
+                       + "\nThat is a mistake in the lab.")
     result.head = tip
     return result
+
+
+def _stages(repo, patches, final):
+    try:
+        return stages.of_series(repo, patches, final)
+    except LabError as error:
+        raise LabError(f"{error}\nSuch a line is changed in the tree, in the commit that it belongs "
+                       "to: put the overlay's file back (git checkout), make tree, make the edit in "
+                       f"{show(common.TREE)} and there:\n{FIXUP}") from None
 
 
 def _explain(failures: list, total: int, base: dict) -> str:
@@ -231,17 +252,27 @@ def _explain(failures: list, total: int, base: dict) -> str:
     return text
 
 
-def _apply(git, patch):
-    """The patch's diff into the index: never with fuzz. Returns notices about offsets."""
-    if not patch.diff:
+def _check_names(git, patch):
+    """A part of a diff without its first line would be taken for one of the file before it."""
+    parts = git.raw("apply", "--numstat", "-z", "-", data=patch.diff).stdout.decode().split("\0")
+    found = [part.split("\t")[2] for part in parts if part]
+    # Nothing is found in what is no diff at all; _apply() says what is wrong with that.
+    if found and found != patch.touched:
+        raise LabError(f"patches/{patch.name} changes {' '.join(found)}, and not each of them has "
+                       "a line 'diff --git a/NAME b/NAME', with a plain name, before its hunks")
+
+
+def _apply(git, patch, diff):
+    """The diff of patch into the index: never with fuzz. Returns notices about offsets."""
+    if not diff:
         return []
     options = ["--cached", "--whitespace=nowarn", "-"]
-    done = git.raw("apply", "-v", *options, data=patch.diff)
+    done = git.raw("apply", "-v", *options, data=diff)
     told = done.stderr.decode(errors="replace")
     if done.returncode == 0:
         moved = re.findall(r"^Hunk #\d+ succeeded at .*offset.*$", told, re.M)
         return [f"{patch.name}: {line}" for line in moved]
-    if git.raw("apply", "--reverse", "--check", *options, data=patch.diff).returncode == 0:
+    if git.raw("apply", "--reverse", "--check", *options, data=diff).returncode == 0:
         raise LabError(f"patches/{patch.name} is already applied: the tree before it holds all of "
                        "its changes\nTake it out of patches/series (and its file away) if the base "
                        "has it, or look for a second copy of it.")
@@ -252,15 +283,15 @@ def _apply(git, patch):
                    "the patch file, then run make tree again.")
 
 
-def _add_new(git, prod, patch):
-    if not patch.new_files:
-        return
-    taken = git.raw("ls-files", "-z", "--", *patch.new_files).stdout.decode().split("\0")
-    if taken[0]:
+def _set_new(git, patch, ours):
+    """What the patch makes of the files that the series adds: {name: (mode, blob)}."""
+    if taken := [name for name in patch.new_files if name not in ours]:
         raise LabError(f"patches/{patch.name}: {taken[0]} is listed as new, but the kernel already "
                        "has it\nChange an existing file by a hunk in the patch.")
-    lines = [f"{prod.mode(n)} {git.store_file(prod.root / n)}\t{n}" for n in patch.new_files]
-    git("update-index", "--add", "--index-info", data="\n".join(lines) + "\n")
+    if not ours:
+        return
+    lines = [f"{mode} {blob}\t{name}\n" for name, (mode, blob) in ours.items()]
+    git("update-index", "--add", "--index-info", data="".join(lines))
 
 
 def _set_entries(git, old, new):

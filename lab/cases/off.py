@@ -38,7 +38,7 @@ def disassembly(path):
 def affected():
     """(the .c files that the series changes, objects outside of mm/ that see its headers)."""
     patches, git = tree.product().load(), Git(tree.ensure())
-    touched = {name.decode() for p in patches for name in p.touched} \
+    touched = {name for p in patches for name in p.touched} \
         | {name for p in patches for name in p.new_files}
     headers = [name.removeprefix("include/") for name in touched
                if name.startswith("include/") and name.endswith(".h")

@@ -73,7 +73,7 @@ def applied_twice(note):
             there = Git(common.TREE, index=index)
             there("read-tree", commit)
             try:
-                tree._apply(there, patch)		# pylint: disable=protected-access
+                tree._apply(there, patch, patch.diff)	# pylint: disable=protected-access
             except LabError as error:
                 if "already applied" not in str(error):
                     raise Failure(f"not clear: {error}") from None

@@ -65,7 +65,7 @@ class Tree:
     @cached_property
     def touched(self):
         """The files of the base that it changes."""
-        return sorted({name.decode() for patch in self.patches for name in patch.touched})
+        return sorted({name for patch in self.patches for name in patch.touched})
 
     def sources(self, *suffixes):
         return [name for name in self.new if name.endswith(suffixes or (".c", ".h"))]

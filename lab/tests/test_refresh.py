@@ -116,13 +116,6 @@ class Refresh(fake.Fake):
         self.assertIn("call it differently", (self.root / "patches/0002-call.patch").read_text())
         self.consistent()
 
-    def test_later_commit_changes_new_file(self):
-        before = self.settle()
-        fake.write(self.tree / "mm/new.c", "int edited;\n")
-        self.commit("mm: more", "mm/new.c")
-        self.fails(self.refresh, "mm/new.c", "introduced whole", "--fixup")
-        self.assertEqual(self.snapshot(), before)
-
     def test_fixup_not_squashed(self):
         self.settle()
         self.edit("Kconfig", "mainmenu", "menu")
