@@ -65,7 +65,16 @@ class Tree:
     @cached_property
     def touched(self):
         """The files of the base that it changes."""
-        return sorted({name for patch in self.patches for name in patch.touched})
+        return sorted(self._changed - set(self.new))
+
+    @cached_property
+    def whole(self):
+        """The new files that one commit adds as they are in the end."""
+        return sorted(set(self.new) - self._changed)
+
+    @cached_property
+    def _changed(self):
+        return {name for patch in self.patches for name in patch.touched}
 
     def sources(self, *suffixes):
         return [name for name in self.new if name.endswith(suffixes or (".c", ".h"))]

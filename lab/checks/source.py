@@ -128,9 +128,9 @@ def checkpatch_mails(tree):
 
 
 def checkpatch_mail(tree, mail):
-    # New files are looked at whole above; here they would only be said again.
+    # What a commit adds as it is in the end was looked at above; it would only be said again.
     return [line for line in checkpatch(tree, patch=mail)
-            if line.partition(":")[0] not in tree.new]
+            if line.partition(":")[0] not in tree.whole]
 
 
 @check("kernel-doc -Wall")

@@ -4,7 +4,8 @@
 import os
 from unittest import mock
 
-from lab import patches, refresh, series, stages, tree
+from lab import checks, patches, refresh, series, stages, tree
+from lab.checks import source
 from lab.tests import fake
 
 TEXT = "".join(f"int new_{n};\n" for n in range(30))
@@ -308,6 +309,20 @@ class Refused(Stages):
             with mock.patch.object(stages, "of_series", wrong):
                 self.fails(self.refresh, told, "mm/new.c")
         self.assertEqual(self.snapshot(), before)
+
+
+class Checked(Stages):
+    def test_what_belongs_to_the_kernel(self):
+        there = checks.Tree(self.tree, self.root)
+        self.assertEqual(there.touched, ["mm/Makefile", "mm/page_alloc.c"])
+        self.assertEqual(there.whole, ["tools/testing/run.sh"])
+
+    def test_what_checkpatch_says_of_a_commit(self):
+        """Nothing else looks at a file as it is in between."""
+        there = checks.Tree(self.tree, self.root)
+        said = ["mm/new.c:1: SPACING: x", "tools/testing/run.sh:1: SPACING: x"]
+        with mock.patch.object(source, "checkpatch", return_value=said):
+            self.assertEqual(source.checkpatch_commit(there, there.commits[0]), said[:1])
 
 
 class Sections(fake.unittest.TestCase):
