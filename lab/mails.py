@@ -14,7 +14,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import common, source
+from lab import common
 from lab.common import LabError, run, show
 from lab.git import Git
 from lab.threads import Thread
@@ -108,15 +108,6 @@ def recipients(thread: Thread, mails: list[Path]) -> list[str]:
 
 # --- the cover letter ----------------------------------------------------------
 
-def base_words(record: dict) -> str:
-    """What the mails apply to, for people: a commit of the lab's own tree would tell nobody."""
-    base, lock = record["base"], source.lock()
-    words = f"v{base['version']}"
-    if base["verified"]:
-        words += f", Debian's {lock['package']} {lock['deb_version']}, git tree {lock['tree']}"
-    return words
-
-
 def _fill(path: Path, thread: Thread, who: Who | None, base: str) -> None:
     """Put the text into the letter that format-patch made; it kept shortlog and diffstat."""
     text = path.read_text().rstrip("\n")
@@ -127,7 +118,7 @@ def _fill(path: Path, thread: Thread, who: Who | None, base: str) -> None:
         if text.count(blank) != 1:
             raise LabError(f"{show(path)}: git format-patch left no place for the text")
         text = text.replace(blank, filled)
-    lines = [f"base: {base}", f"change-id: {thread.one('Change-id')}"]
+    lines = [base, f"change-id: {thread.one('Change-id')}"]
     lines += [f"prerequisite-change-id: {other.one('Change-id')}:v{other.one('Version', '1')}"
               for other in thread.under]
     end = ["", "Best regards,", "-- ", f"{who[0]} <{who[1]}>"] if who else []

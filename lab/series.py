@@ -267,7 +267,7 @@ def write(who: Who | None, out: Path) -> list[Branch]:
     notices(branches, tree.product().load(), who)
     shutil.rmtree(out, ignore_errors=True)
     for branch in branches:
-        mails.write(git, branch, out, who, mails.base_words(record))
+        mails.write(git, branch, out, who, source.base_words(record["base"]))
     if not who:
         mails.everything(git, out)
     verify(git, branches, out, who)

@@ -93,7 +93,7 @@ class OneThread(Series):
     def test_base_is_said_and_is_no_commit_that_nobody_has(self):
         self.make()
         cover = self.folder()[0]
-        self.assertRegex(cover, r"\nbase: v\d+\.\d+\.\d+\n")
+        self.assertRegex(cover, r"\nbase: v\d+\.\d+\.\d+ \(tree [0-9a-f]{40}\)")
         self.assertNotIn("base-commit", cover)
         self.assertNotIn(self.git("rev-parse", "base"), cover)
 
