@@ -15,6 +15,8 @@ TITLES = ["mm: add the checker", "mm: call the checker", "mm: second", "mm: thir
 class Stages(fake.Fake):
     """Patch 1 adds mm/new.c, 3 and 4 change lines of it that are beside each other."""
 
+    MORE = fake.GET_MAINTAINER
+
     def setUp(self) -> None:
         super().setUp()
         self.repo()
@@ -110,9 +112,13 @@ class Kept(Stages):
         self.fails(tree.ensure, "mm-fourth", "has type 100755, expected 100644")
 
     def test_mails(self):
-        fake.write(self.root / "patches/cover-letter", "mm: a checker\n\nWhat and why.\n")
+        """A thread has the file as it is in between, all of them as it is in the end."""
+        self.cover("01-first", Patches=["mm: add *", "mm: call *", "mm: second"])
+        self.cover("02-rest", Patches="mm: third", Applies_on="01-first",
+                   Change_id="20261127-rest-0123456789ab")
         _, out = self.call(series.main, [], ("Sen Der", "sender@example.org"))
-        self.assertIn("the same as build/linux", out)
+        self.assertIn("02-rest.mbx: 1 patch on 01-first", out)
+        self.assertIn("all together are build/linux", out)
 
     def test_moved_fixup(self):
         """A line goes from the fourth commit to the third."""
@@ -322,7 +328,7 @@ class Checked(Stages):
         there = checks.Tree(self.tree, self.root)
         said = ["mm/new.c:1: SPACING: x", "tools/testing/run.sh:1: SPACING: x"]
         with mock.patch.object(source, "checkpatch", return_value=said):
-            self.assertEqual(source.checkpatch_commit(there, there.commits[0]), said[:1])
+            self.assertEqual(source.checkpatch_mail(there, "a mail"), said[:1])
 
 
 class Sections(fake.unittest.TestCase):
