@@ -28,7 +28,8 @@ from lab.common import LabError, show
 from lab.patches import Patch, parse
 
 MANY = ("Applies-on", "Patches", "To", "Cc", "Link")
-ONCE = ("Subject", "Change-id", "Kind", "Prefix", "Version")
+LICENCE = "SPDX-License-Identifier"	# of the file; nothing of it is in the letter
+ONCE = (LICENCE, "Subject", "Change-id", "Kind", "Prefix", "Version")
 CHANGE_ID = re.compile(r"^\d{8}-[a-z0-9-]+-[0-9a-f]{12}$")
 
 
