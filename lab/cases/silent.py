@@ -219,7 +219,7 @@ def pressed(note, **machine):
         guest.must(PREPARE)
         before, rounds = vmstat(guest), 0
         # How much is done in 8 seconds depends on who else uses the host.
-        for _ in range(5):
+        for _ in range(15):
             rounds += verify_while(guest, guest.start(PRESSURE))
             now = vmstat(guest)
             if all(now[name] - before[name] >= wish for name, wish in TURNOVER.items()):
