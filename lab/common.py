@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-MAIN = "7.2"				# the base of patches/: a folder of bases/
+MAIN = "7.3"				# the base of patches/: a folder of bases/
 BASE = os.environ.get("BASE") or MAIN	# the one that this command is about
 
 

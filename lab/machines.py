@@ -35,7 +35,7 @@ _X86 = dict(machine="pc", cpu="max", console="ttyS0", agent="", native=True,
             devices=("-device", "pvpanic-pci"), counter=r"[RE]IP=([0-9a-f]+)",
             # QEMU's TSC is one for all CPUs, which the kernel does not believe of several sockets:
             # it would read the HPET, and each time wait for QEMU's lock. Nor does it take a
-            # watchdog: that of 7.2 waits for the other CPU by a clock that can be jiffies still,
+            # watchdog: that of 7.3 waits for the other CPU by a clock that can be jiffies still,
             # while the CPU that counts them is in the stop_machine() of a change of clocksource.
             append=("tsc=reliable",))
 

@@ -106,8 +106,8 @@ mutant("block-handed-out-when-it-is-isolated", BOOT, "paths:block isolated and p
 
 mutant("half-of-a-contiguous-block-not-handed-out", BOOT, "paths:contiguous range", (
     ALLOC,
-    "			post_alloc_hook(page, order, gfp_mask);\n			if (!order)\n",
-    "			post_alloc_hook(page, order ? order - 1 : 0, gfp_mask);\n			if (!order)\n"))
+    "			post_alloc_hook(page, order, gfp_mask, ALLOC_DEFAULT);\n			if (!order)\n",
+    "			post_alloc_hook(page, order ? order - 1 : 0, gfp_mask, ALLOC_DEFAULT);\n			if (!order)\n"))
 
 TAIL = "paths:tail freed ahead of a speculative reference"
 mutant("tail-freed-ahead-without-the-hook", BOOT, TAIL, (

@@ -12,7 +12,7 @@ from lab.hotplug import BLOCKS, UNMOVABLE, Dimm, refused, set_state, state
 from lab.record import Record
 
 MACHINE = {"memory": "512M", "extra": hotplug.ROOM, "allow": UNMOVABLE}
-# When a zone comes or goes, 7.2 rebuilds the zonelists under running allocations: the preferred
+# When a zone comes or goes, 7.3 rebuilds the zonelists under running allocations: the preferred
 # zoneref of one of these can be behind the new end, and rmqueue() follows its NULL. Under load
 # that happens about once in a hundred times, so there the zone has memory of its own.
 KEEP_MOVABLE = "movablecore=96M"

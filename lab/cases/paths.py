@@ -11,7 +11,7 @@ import functools
 from lab import build, qemu, reports, splat
 from lab.cases import Failure, case
 from lab.cases.report_mode import ALLOW
-from lab.cases.silent import GIB, HUGE, MIB2, set_huge
+from lab.cases.silent import GIB, HUGE, MIB2, MOVABLE, set_huge
 from lab.cases.witness import (agrees, check, meminfo, number, play, rises, shows, silent, value,
                                verify, vmstat)
 
@@ -68,6 +68,7 @@ TAKEN = {
     "block isolated and put back": ("isolate 0", "", ()),
     "page found bad when it is handed out": ("badnew 0", "check_pages=1", BAD),
     "page taken off a free list and put back": ("takeoff 4,takeoff 6,takeoff 10", "", ()),
+    "reserved block given back as a whole": ("whole 0,whole 3,whole 9,whole 10", "", ()),
     "reserve_mem= released": ("reserved 1024", "reserve_mem=1M:4096:paths", ()),
 }
 
@@ -106,6 +107,7 @@ TWICE = {
     "__page_frag_cache_drain()": ("drain 0", FREED, 1),
     "free_pages_exact()": ("exact 3", FREED, 3),
     "free_reserved_page()": ("reserved 0", FREED, 1),
+    "free_reserved_pages()": ("reserved 3", FREED, 1),
     "free_contig_range()": ("contig 8", FREED, 8),
     "gigantic block": ("gigantic 11", FREED, 1),
     "block of which a page is free": ("part 4", FREED, 1),
@@ -180,6 +182,18 @@ def cma_refused(note):
         total = meminfo(guest, "MemTotal")
         check(total > 950 << 10, f"its memory did not come back, MemTotal is {total} KiB")
     silent(note, drive, "cma=256M@384M kernelcore=50%")
+
+
+@case(["x86"], "1 GiB page that spans zones, given back at boot")
+def cross_zone(note):
+    """ZONE_MOVABLE begins in the middle of the only GiB that is free as a whole."""
+    def drive(guest):
+        shows(r"HugeTLB: freed 1 cross-zone hugepages of size 1\.00 GiB on node 0")(guest)
+        MOVABLE(guest)
+        check(value(guest, HUGE.format(GIB) + "/nr_hugepages") == "0", "the page was kept")
+        total = meminfo(guest, "MemTotal")
+        check(total > GIB * 2.7, f"its memory did not come back, MemTotal is {total} KiB")
+    silent(note, drive, "kernelcore=50% hugepagesz=1G hugepages=1", memory="3G")
 
 
 @case(["x86"], "THP split, its pages freed one by one")

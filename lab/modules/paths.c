@@ -241,7 +241,7 @@ static int capture(unsigned long order)
 	if (control.page != page || is_free_buddy_page(page))
 		return tell(-EIO, "the block was not captured");
 	error = must_be("captured", page, 1UL << order, true);
-	post_alloc_hook(page, order, GFP_KERNEL);
+	post_alloc_hook(page, order, GFP_KERNEL, ALLOC_DEFAULT);
 	set_page_refcounted(page);
 	error = error ?: is_out(page, 1UL << order);
 	__free_pages(page, order);
@@ -319,6 +319,29 @@ static int takeoff(unsigned long order)
 	return error ?: is_in(page, nr) ?: tell(0, "pfn 0x%lx", page_to_pfn(sick));
 }
 
+/* As memory from boot is given back of which the struct pages are no longer needed. */
+static int whole(unsigned long order)
+{
+	struct page *page = get(order);
+	unsigned long i, nr = 1UL << order;
+	int error;
+
+	if (!page)
+		return -ENOMEM;
+	for (i = 0; i < nr; i++) {
+		__SetPageReserved(page + i);
+		set_page_count(page + i, 1);
+	}
+	error = is_out(page, nr);
+	guard(irqsave)();
+	free_reserved_pages(page, order);
+	adjust_managed_page_count(page, -nr);
+	for (i = 0; i < nr && !error; i++)
+		if (PageReserved(page + i))
+			error = tell(-EIO, "page %lu of it is PageReserved still", i);
+	return error ?: is_in(page, nr) ?: tell(0, "pfn 0x%lx order %lu", page_to_pfn(page), order);
+}
+
 static int reserved(unsigned long kib)
 {
 	phys_addr_t start, size;
@@ -349,6 +372,7 @@ const struct command commands[] = {
 	{ "deferred", deferred }, { "contig", contig }, { "compound", compound },
 	{ "mismatch", mismatch }, { "capture", capture }, { "isolate", isolate },
 	{ "badnew", badnew }, { "takeoff", takeoff }, { "reserved", reserved },
+	{ "whole", whole },
 	{ }
 };
 

@@ -20,6 +20,7 @@
 #include <linux/stdarg.h>
 
 #include "internal.h"
+#include "page_alloc.h"
 
 struct command {
 	const char *name;

@@ -22,7 +22,7 @@
 #include <linux/console.h>
 #include <linux/delay.h>
 #include <linux/gfp.h>
-#include <linux/hrtimer_defs.h>
+#include <linux/hrtimer_bases.h>
 #include <linux/irq_work.h>
 #include <linux/kmsg_dump.h>
 #include <linux/kthread.h>

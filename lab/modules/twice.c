@@ -30,8 +30,8 @@ static void put_by(enum way way, struct page *page, unsigned int order)
 	case DRAIN:
 		return __page_frag_cache_drain(page, 1);
 	case RESERVED:
-		free_reserved_page(page);
-		return adjust_managed_page_count(page, -1);
+		free_reserved_pages(page, order);
+		return adjust_managed_page_count(page, -(1L << order));
 	case FROZEN:
 		set_page_count(page, 0);
 		return free_frozen_pages(page, order);
@@ -57,7 +57,7 @@ static int batch(unsigned long unused)	{ return twice(BATCH, 0); }
 static int nolock(unsigned long order)	{ return twice(NOLOCK, order); }
 static int frag(unsigned long unused)	{ return twice(FRAG, 0); }
 static int drain(unsigned long unused)	{ return twice(DRAIN, 0); }
-static int reserved(unsigned long unused)	{ return twice(RESERVED, 0); }
+static int reserved(unsigned long order)	{ return twice(RESERVED, order); }
 static int frozen(unsigned long order)	{ return twice(FROZEN, order); }
 
 static int deferred(unsigned long order)
@@ -198,7 +198,7 @@ static int handout(unsigned long order)
 
 	if (!page)
 		return -ENOMEM;
-	post_alloc_hook(page, order, GFP_KERNEL);
+	post_alloc_hook(page, order, GFP_KERNEL, ALLOC_DEFAULT);
 	__free_pages(page, order);
 	return tell(0, "pfn 0x%lx order %lu", page_to_pfn(page), order);
 }

@@ -68,13 +68,13 @@ static struct zone *pc_zone_of(const struct page *page, unsigned long pfn)
 {
 	/* Other flags may change meanwhile. */
 	const memdesc_flags_t flags = { data_race(READ_ONCE(page->flags.f)) };
-	int nid = memdesc_nid(flags);
+	int nid = memdesc_nid(&flags);
 	struct zone *zone;
 
 	if (nid < 0 || nid >= MAX_NUMNODES || !node_online(nid) ||
-	    memdesc_zonenum(flags) >= MAX_NR_ZONES)
+	    memdesc_zonenum(&flags) >= MAX_NR_ZONES)
 		return NULL;
-	zone = &NODE_DATA(nid)->node_zones[memdesc_zonenum(flags)];
+	zone = &NODE_DATA(nid)->node_zones[memdesc_zonenum(&flags)];
 	return zone_spans_pfn(zone, pfn) ? zone : NULL;
 }
 

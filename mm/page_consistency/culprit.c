@@ -37,7 +37,7 @@ static const char * const pc_allocator[] = {
 	"page_del_and_expand", "expand", "try_to_claim_block", "alloc_contig_range",
 	"alloc_contig_frozen_range", "alloc_contig_pages", "alloc_contig_frozen_pages",
 	"split_free_frozen_pages", "page_frag_alloc_align", "__page_frag_alloc_align",
-	"__page_frag_cache_refill",
+	"__page_frag_cache_refill", "alloc_pages_node",
 	/* taking back */
 	"___free_pages", "__free_pages", "__free_pages_ok", "__free_pages_prepare",
 	"__free_frozen_pages", "__free_one_page", "free_pages", "free_pages_exact",
@@ -45,7 +45,7 @@ static const char * const pc_allocator[] = {
 	"free_frozen_pages_nolock",
 	"free_frozen_page_commit", "free_unref_folios", "free_one_page", "free_pcppages_bulk",
 	"free_contig_range", "free_contig_frozen_range", "__free_contig_range_common",
-	"__free_contig_frozen_range", "free_prepared_contig_range", "free_reserved_page",
+	"__free_contig_frozen_range", "free_prepared_contig_range", "free_reserved_pages",
 	"free_reserved_area", "__free_pages_core", "memblock_free_pages", "__folio_put",
 	"folios_put_refs", "release_pages", "page_frag_free", "__page_frag_cache_drain",
 	"page_frag_cache_drain", "put_page_back_buddy", "take_page_off_buddy",

@@ -23,6 +23,7 @@
 #include <linux/spinlock.h>
 
 #include "../internal.h"
+#include "../page_alloc.h"
 #include "hardware.h"
 #include "report.h"
 #include "section.h"

@@ -25,6 +25,7 @@
 #include <linux/sched.h>
 
 #include "../internal.h"
+#include "../page_alloc.h"
 #include "block.h"
 #include "report.h"
 #include "scrub.h"

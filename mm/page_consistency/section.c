@@ -235,8 +235,8 @@ static void * __init pc_alloc(unsigned long bytes, phys_addr_t below, int nid)
 /*
  * A chunk whose frames keep their distance to those of @other.  Limits are only
  * hints to memblock, which may also work bottom up or, after kexec handover,
- * from scratch areas alone: so look at what came, and keep what is too near
- * until something better is found.
+ * from some areas alone: so look at what came, and keep what is too near until
+ * something better is found.
  */
 static void * __init pc_alloc_apart(unsigned long bytes, phys_addr_t below, int nid,
 				    const void *other)

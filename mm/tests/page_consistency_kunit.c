@@ -35,7 +35,7 @@ static void page_in_use_is_reported_before_it_is_touched(struct kunit *test)
 
 	*data = PATTERN;
 	taken->watch = data;
-	post_alloc_hook(page, order, GFP_KERNEL | __GFP_ZERO);
+	post_alloc_hook(page, order, GFP_KERNEL | __GFP_ZERO, ALLOC_DEFAULT);
 	taken->watch = NULL;
 
 	report = expect_report(test, PC_HANDED_OUT_TWICE, PC_HAND_OUT);

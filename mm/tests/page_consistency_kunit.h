@@ -21,6 +21,7 @@
 #include <linux/slab.h>
 
 #include "../internal.h"
+#include "../page_alloc.h"
 #include "../page_consistency/report.h"
 #include "../page_consistency/scrub.h"
 #include "../page_consistency/section.h"
