@@ -141,6 +141,8 @@ def report_goes_on(note):
 BLOCKS = {
     "in blocks of a driver": ("plain 1,plain 3,plain 4,plain 6,plain 9,plain 10", "", "512M"),
     "in compound blocks": ("comp 1,comp 2,comp 3,comp 9", "", "512M"),
+    "in reserved blocks given back as a whole":
+        ("reserved 1,reserved 3,reserved 9,reserved 10", "", "512M"),
     "in several pages of a block": ("several 2,several 7,severalcomp 3,severalcomp 9", "", "512M"),
     "in a block freed without locks": ("nolock 1,nolock 3", "", "512M"),
     "in a block freed without locks while the zone is locked":
@@ -179,7 +181,7 @@ _register_blocks()
 def reused(note):
     def drive(guest):
         guest.must("insmod /poison.ko")
-        for one in ("reused 1", "reused 3", "reused 9"):
+        for one in ("reused 1", "reused 3", "reused 9", "reusedres 1", "reusedres 9"):
             note(f"{one}: {command(guest, 'poison', one)}")
     play(drive, "page_consistency=off", name="poison", smp=1, memory="512M",
          files={"/poison.ko": module("poison")})

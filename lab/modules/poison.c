@@ -17,7 +17,7 @@
 #define PATTERN	0x5a
 #define FAILED	4UL		/* pages of a block that may have failed */
 
-enum way { PLAIN, COMPOUND, FROZEN, NOLOCK, DEFERRED };
+enum way { PLAIN, COMPOUND, FROZEN, NOLOCK, DEFERRED, RESERVED };
 
 struct block {
 	struct page *page, *failed[FAILED];
@@ -85,10 +85,19 @@ static int each_is(const char *when, const struct block *block, bool inside, boo
 
 static struct page *get_by(enum way way, unsigned int order)
 {
+	struct page *page;
+	unsigned long i;
+
 	if (way == FROZEN)
 		return alloc_contig_frozen_pages(1UL << order, GFP_KERNEL | __GFP_COMP,
 						 numa_node_id(), NULL);
-	return alloc_pages(GFP_KERNEL | __GFP_NOWARN | (way == COMPOUND ? __GFP_COMP : 0), order);
+	page = alloc_pages(GFP_KERNEL | __GFP_NOWARN | (way == COMPOUND ? __GFP_COMP : 0), order);
+	/* As memblock leaves what it has given away. */
+	for (i = 0; page && way == RESERVED && i < 1UL << order; i++) {
+		__SetPageReserved(page + i);
+		set_page_count(page + i, 1);
+	}
+	return page;
 }
 
 static int free_by(enum way way, struct block *block)
@@ -102,6 +111,10 @@ static int free_by(enum way way, struct block *block)
 		return 0;
 	case DEFERRED:
 		return deferred_free(block->page, block->order);
+	case RESERVED:
+		free_reserved_pages(block->page, block->order);
+		adjust_managed_page_count(block->page, -block->nr);
+		return 0;
 	default:
 		__free_pages(block->page, block->order);
 		return 0;
@@ -192,6 +205,7 @@ static int comp(unsigned long order)	{ return kept_out(COMPOUND, order, 1, false
 static int frozen(unsigned long order)	{ return kept_out(FROZEN, order, FAILED, false); }
 static int nolock(unsigned long order)	{ return kept_out(NOLOCK, order, 1, false); }
 static int deferred(unsigned long order)	{ return kept_out(DEFERRED, order, 1, false); }
+static int reserved(unsigned long order)	{ return kept_out(RESERVED, order, 1, false); }
 static int several(unsigned long order)	{ return kept_out(PLAIN, order, FAILED, false); }
 static int severalcomp(unsigned long order)	{ return kept_out(COMPOUND, order, FAILED, false); }
 static int left(unsigned long order)	{ return kept_out(PLAIN, order, 1, true); }
@@ -258,20 +272,22 @@ static int listed(unsigned long order)
 }
 
 /* What the checker is good for here: without it a page that has failed comes again. */
-static int reused(unsigned long order)
+static int reused_by(enum way way, unsigned long order)
 {
 	struct block block;
 	int error;
 
-	error = make(&block, PLAIN, order, 1);
+	error = make(&block, way, order, 1);
 	if (error)
 		return error;
 	guard(irqsave)();
-	__free_pages(block.page, order);
-	error = came_again(&block, true);
+	error = free_by(way, &block) ?: came_again(&block, true);
 	ClearPageHWPoison(block.failed[0]);
 	return error ?: tell(0, "the failed page was handed out again");
 }
+
+static int reused(unsigned long order)	{ return reused_by(PLAIN, order); }
+static int reusedres(unsigned long order)	{ return reused_by(RESERVED, order); }
 
 /* -- pages that user space has told to fail ------------------------------------- */
 
@@ -331,7 +347,8 @@ static int filtered(unsigned long pfn)
 const struct command commands[] = {
 	{ "plain", plain }, { "comp", comp }, { "frozen", frozen }, { "nolock", nolock },
 	{ "deferred", deferred }, { "several", several }, { "severalcomp", severalcomp },
-	{ "left", left }, { "leftcomp", leftcomp }, { "unpoisoned", unpoisoned }, { "split", split }, { "reused", reused },
+	{ "left", left }, { "leftcomp", leftcomp }, { "unpoisoned", unpoisoned }, { "split", split },
+	{ "reserved", reserved }, { "reused", reused }, { "reusedres", reusedres },
 	{ "listed", listed }, { "kept", kept }, { "back", back }, { "filtered", filtered },
 	{ }
 };
