@@ -67,6 +67,8 @@ TAKEN = {
     "block captured by compaction": ("capture 4,capture 7", "", ()),
     "block isolated and put back": ("isolate 0", "", ()),
     "page found bad when it is handed out": ("badnew 0", "check_pages=1", BAD),
+    "block refused for a page behind its first":
+        ("badtail 1,badtail 3,badtail 6,badtail 10", "check_pages=1", BAD),
     "page taken off a free list and put back": ("takeoff 4,takeoff 6,takeoff 10", "", ()),
     "reserved block given back as a whole": ("whole 0,whole 3,whole 9,whole 10", "", ()),
     "reserve_mem= released": ("reserved 1024", "reserve_mem=1M:4096:paths", ()),

@@ -297,6 +297,24 @@ static int badnew(unsigned long unused)
 	return error ?: tell(0, "pfn 0x%lx is leaked", page_to_pfn(page));
 }
 
+/* Refused by check_pages=1, after the checker has let it pass: whose it is, it stays. */
+static int badtail(unsigned long order)
+{
+	struct page *page = get(order);
+	unsigned long nr = 1UL << order;
+	int error;
+
+	if (!page)
+		return -ENOMEM;
+	guard(irqsave)();
+	set_page_private(page + nr - 1, 1);
+	__free_pages(page, order);
+	error = must_be("refused", page, nr, false);
+	if (!error && is_free_buddy_page(page))
+		error = tell(-EIO, "it is on a free list");
+	return error ?: tell(0, "pfn 0x%lx order %lu is leaked", page_to_pfn(page), order);
+}
+
 static int takeoff(unsigned long order)
 {
 	struct page *page = get(order), *sick;
@@ -372,7 +390,7 @@ const struct command commands[] = {
 	{ "deferred", deferred }, { "contig", contig }, { "compound", compound },
 	{ "mismatch", mismatch }, { "capture", capture }, { "isolate", isolate },
 	{ "badnew", badnew }, { "takeoff", takeoff }, { "reserved", reserved },
-	{ "whole", whole },
+	{ "whole", whole }, { "badtail", badtail },
 	{ }
 };
 
