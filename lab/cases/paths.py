@@ -186,6 +186,19 @@ def cma_refused(note):
     silent(note, drive, "cma=256M@384M kernelcore=50%")
 
 
+@case(["x86"], "CMA area for huge pages that spans zones")
+def hugetlb_cma_cross_zone(note):
+    """As the page that spans zones below, and there is no other GiB for the area."""
+    def drive(guest):
+        shows("hugetlb_cma: reserved area spans zones")(guest)
+        shows("CMA area hugetlb0 could not be activated")(guest)
+        MOVABLE(guest)
+        check(meminfo(guest, "CmaTotal") == 0, "the area is there")
+        total = meminfo(guest, "MemTotal")
+        check(total > GIB * 2.7, f"its memory did not come back, MemTotal is {total} KiB")
+    silent(note, drive, "kernelcore=50% hugetlb_cma=1G hugepagesz=1G", memory="3G")
+
+
 @case(["x86"], "1 GiB page that spans zones, given back at boot")
 def cross_zone(note):
     """ZONE_MOVABLE begins in the middle of the only GiB that is free as a whole."""
