@@ -8,10 +8,13 @@ is refused, or every tail page of it leads to the head that it was made for.
 
 import re
 
-from lab import build, qemu, uml
+from lab import build, common, qemu, uml
 from lab.cases import Failure, case
+from lab.cases.hotplug import use
+from lab.cases.paths import command, module
 from lab.cases.unit import take, whole
-from lab.cases.witness import agrees, check, value
+from lab.cases.witness import agrees, check, number, rises, value, verify, vmstat
+from lab.hotplug import UNMOVABLE
 from lab.record import SECTION_SHIFT, Record
 from lab.splat import Allow
 
@@ -21,6 +24,7 @@ DAX = "/sys/bus/dax"
 SOFT = 4 * GIB				# where the soft-reserved memory of a guest begins, but for a shift
 SHIFT = 64 * MIB			# less, and the kernel keeps what follows RAM to itself
 PMEM = 0x110000000			# not at a multiple of 1 GiB
+STAYS = Allow("error", "hotremove failed, device left online", "one of its pages is kept")
 ANSWERS = Allow("error", "memremap_pages: .* does not consist of aligned folios",
                 "the device that the case asks for cannot be made")
 
@@ -29,17 +33,17 @@ def soft(start, size):
     return f"memmap={size}%{start:#x}-1+0xefffffff"
 
 
-def guest_with(append):
+def guest_with(append, allow=(), **machine):
     # Device memory is nothing that the checker may have an opinion on.
     return qemu.Guest(build.built(CONFIG), f"page_consistency=on {append}", memory="7G",
-                      name="dax", quiet=True, allow=[ANSWERS])
+                      name="dax", quiet=True, allow=[ANSWERS, *allow], **machine)
 
 
-def played(note, drive, append):
+def played(note, drive, append, **machine):
     def whole(guest):
         drive(guest)
         agrees(guest, note)
-    outcome = qemu.play(lambda: guest_with(append), whole)
+    outcome = qemu.play(lambda: guest_with(append, **machine), whole)
     if not outcome.good:
         raise Failure(str(outcome))
 
@@ -182,6 +186,60 @@ def second_device(note):
         sound(guest, "dax0.1", SOFT + GIB, GIB, GIB)
         note("refused at +2 MiB, sound at +1 GiB")
     played(note, drive, soft(SOFT, 2 * GIB))
+
+
+# --- a device that becomes RAM ---------------------------------------------------------------
+
+KMEM = f"{DAX}/drivers/kmem"
+
+
+def kmem_module():
+    """The tree's own driver, which is in no configuration of the lab: it would take each device."""
+    return build.module(build.built(CONFIG), "kmem", folder=common.TREE / "drivers/dax")
+
+
+def two_ranges(guest, size):
+    """Make dax0.0 one of two ranges, with dax0.1 between them; returns the last PFN."""
+    unbind(guest, "dax0.0")
+    resize(guest, "dax0.0", size)
+    guest.must(f"echo 1 > {DAX}/devices/dax0.0/../dax_region/create")
+    resize(guest, "dax0.1", size)
+    resize(guest, "dax0.0", 2 * size)
+    return int(value(guest, f"{DAX}/devices/dax0.0/mapping1/end"), 16) >> 12
+
+
+@case([CONFIG], "a device becomes RAM, and goes as a whole or not at all")
+def system_ram(note):
+    """One page of its last block cannot be moved: what went before that comes back."""
+    size, state = 256 * MIB, f"{DAX}/devices/dax0.0/state"
+
+    def is_(guest, before, wish, sections):
+        check(value(guest, state) == wish, f"the device is {value(guest, state)}, not {wish}")
+        more = number(guest, "sections") - before
+        check(more == sections, f"{more} sections have come, not {sections}")
+        check(verify(guest)[3] == 0, f"mismatches when it is {wish}")
+
+    def drive(guest):
+        guest.must("insmod /kmem.ko && insmod /paths.ko")
+        last, before = two_ranges(guest, size), number(guest, "sections")
+        guest.must(f"echo dax0.0 > {KMEM}/bind")
+        guest.must(f"echo unplugged > {state} && echo online_kernel > {state}")
+        is_(guest, before, "online_kernel", 4)
+        note(command(guest, "paths", f"hold {last}"))
+        counts = vmstat(guest)
+        check(not store(guest, state, "unplugged"), "it went with a page in use")
+        # Each page of three blocks was freed in a second time.
+        note(rises(guest, counts, pgfree=3 << 15))
+        is_(guest, before, "online_kernel", 4)
+        note(command(guest, "paths", f"drop {last}"))
+        guest.must(f"echo unplugged > {state} && echo online_movable > {state}", 60)
+        is_(guest, before, "online_movable", 4)
+        use(guest, 300)
+        guest.must(f"echo unplugged > {state}", 60)
+        is_(guest, before, "unplugged", 0)
+        guest.must(f"echo dax0.0 > {KMEM}/unbind")
+    played(note, drive, soft(SOFT, GIB), smp=1, allow=[STAYS, *UNMOVABLE], files={
+        "/kmem.ko": kmem_module(), "/paths.ko": module("paths")})
 
 
 def name_of(guest, pattern, text):

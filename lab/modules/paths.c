@@ -360,6 +360,23 @@ static int whole(unsigned long order)
 	return error ?: is_in(page, nr) ?: tell(0, "pfn 0x%lx order %lu", page_to_pfn(page), order);
 }
 
+/* One page of a range that is to go away, which nobody can move. */
+static int hold(unsigned long pfn)
+{
+	int error = alloc_contig_range(pfn, pfn + 1, ACR_FLAGS_NONE, GFP_KERNEL);
+
+	if (error)
+		return tell(error, "pfn 0x%lx is not to be had: %d", pfn, error);
+	return is_out(pfn_to_page(pfn), 1) ?: tell(0, "pfn 0x%lx", pfn);
+}
+
+static int drop(unsigned long pfn)
+{
+	guard(irqsave)();
+	free_contig_range(pfn, 1);
+	return is_in(pfn_to_page(pfn), 1) ?: tell(0, "pfn 0x%lx", pfn);
+}
+
 static int reserved(unsigned long kib)
 {
 	phys_addr_t start, size;
@@ -390,7 +407,7 @@ const struct command commands[] = {
 	{ "deferred", deferred }, { "contig", contig }, { "compound", compound },
 	{ "mismatch", mismatch }, { "capture", capture }, { "isolate", isolate },
 	{ "badnew", badnew }, { "takeoff", takeoff }, { "reserved", reserved },
-	{ "whole", whole }, { "badtail", badtail },
+	{ "whole", whole }, { "badtail", badtail }, { "hold", hold }, { "drop", drop },
 	{ }
 };
 
