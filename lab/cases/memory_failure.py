@@ -135,6 +135,24 @@ def report_goes_on(note):
     note("two reports; the second names the first as failed")
 
 
+@case(["x86"], "page_consistency=report says it before the kernel stops because of it")
+def report_before_panic(note):
+    def drive(guest):
+        guest.must("echo 1 > /proc/sys/vm/panic_on_unrecoverable_memory_failure")
+        inject(guest, frames(Stage(guest).record)[PARTS[0]])
+
+    outcome = qemu.play(lambda: qemu.Guest(build.built("x86"), "page_consistency=report",
+                                           memory="1G", name="memory-failure", quiet=True,
+                                           allow=ALLOW), drive,
+                        expect_panic=r"Memory failure: 0x\w+: unrecoverable page")
+    if not outcome.good:
+        raise Failure(str(outcome))
+    before = outcome.console.partition("Kernel panic")[0]
+    if [report.part for report in reports.find(before)] != [PARTS[0]]:
+        raise Failure("there is no report before the panic")
+    note(outcome.reason)
+
+
 # --- memory that fails in the middle of blocks -------------------------------------------
 
 # title: (commands of lab/modules/poison.c, command line, memory)
