@@ -386,7 +386,7 @@ mutant("scrubber-walks-no-zones", BOOT, "scrub:no flip is missed for two passes"
     ""))
 
 mutant("nolock-hold-left-out", UML,
-       "page_consistency.nolock_allocation_fails_while_a_mismatch_is_confirmed", (
+       "page_consistency_use.nolock_allocation_fails_while_a_mismatch_is_confirmed", (
            ALLOC,
            "	if (page_consistency_nolock_held())\n		return false;\n",
            ""))

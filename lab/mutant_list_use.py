@@ -9,6 +9,7 @@ STATE = "mm/page_consistency/state.c"
 INJECT = "mm/page_consistency/inject.c"
 CULPRIT = "mm/page_consistency/culprit.c"
 FRAG = "mm/page_frag_cache.c"
+PAGE = "mm/page_consistency/page.h"
 SUITE = "page_consistency_use."
 SCRUBS = "page_consistency_scrub."
 DRIVERS = "replay:mistakes_of_drivers_stop_the_kernel"
@@ -44,25 +45,24 @@ mutant("type-of-a-page-not-asked", UML, SUITE + "typed_page_is_freed_only_if_its
     "	    0)\n"))
 
 mutant("zsmalloc-page-not-freed", UML, SUITE + "typed_page_is_freed_only_if_its_type_stays", (
-    CORE,
+    PAGE,
     "	return PageOffline(page) || PageZsmalloc(page);\n",
     "	return PageOffline(page);\n"))
 
 mutant("balloon-page-not-freed", UML, SUITE + "typed_page_is_freed_only_if_its_type_stays", (
-    CORE,
+    PAGE,
     "	return PageOffline(page) || PageZsmalloc(page);\n",
     "	return PageZsmalloc(page);\n"))
 
 mutant("compound-order-not-compared", UML, SUITE + "compound_block_is_freed_as_a_whole", (
     CORE,
-    "		return flags == BIT(PG_head) &&\n"
-    "		       folio_large_order((const struct folio *)page) == order;\n",
+    "		return flags == BIT(PG_head) && pc_compound_order(page) == order;\n",
     "		return flags == BIT(PG_head);\n"))
 
 mutant("half-of-a-compound-block-freed", BOOT, DRIVERS, (
     CORE,
-    "	    (PageHead(page) && folio_large_order((const struct folio *)page) != order))\n",
-    "	    0)\n"))
+    "	if (pc_is_tail(page) || (PageHead(page) && pc_compound_order(page) != order))\n",
+    "	if (pc_is_tail(page))\n"))
 
 mutant("tail-page-freed", UML, SUITE + "compound_block_is_freed_as_a_whole", (
     CORE,

@@ -36,6 +36,7 @@
 
 #include "../internal.h"
 #include "block.h"
+#include "page.h"
 #include "report.h"
 #include "scrub.h"
 #include "section.h"
@@ -66,15 +67,14 @@ static unsigned long pc_next_inside(const struct dual_bitmap *map, unsigned long
 /* The zone in a page's flags, which may be damaged; NULL if that cannot be its zone. */
 static struct zone *pc_zone_of(const struct page *page, unsigned long pfn)
 {
-	/* Other flags may change meanwhile. */
-	const memdesc_flags_t flags = { data_race(READ_ONCE(page->flags.f)) };
-	int nid = memdesc_nid(&flags);
+	unsigned int zonenum;
 	struct zone *zone;
+	int nid;
 
-	if (nid < 0 || nid >= MAX_NUMNODES || !node_online(nid) ||
-	    memdesc_zonenum(&flags) >= MAX_NR_ZONES)
+	pc_page_place(page, &nid, &zonenum);
+	if (nid < 0 || nid >= MAX_NUMNODES || !node_online(nid) || zonenum >= MAX_NR_ZONES)
 		return NULL;
-	zone = &NODE_DATA(nid)->node_zones[memdesc_zonenum(&flags)];
+	zone = &NODE_DATA(nid)->node_zones[zonenum];
 	return zone_spans_pfn(zone, pfn) ? zone : NULL;
 }
 

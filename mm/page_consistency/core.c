@@ -28,6 +28,7 @@
 #include "block.h"
 #include "hotplug.h"
 #include "memmap.h"
+#include "page.h"
 #include "report.h"
 #include "section.h"
 #include "use.h"
@@ -441,12 +442,6 @@ static noinline bool pc_bad_free_run(struct page *page, unsigned int order,
 	return pc_bad_free(page, order, pfn, &fault);
 }
 
-/* Types that stay on a page until it is freed; every other one means an owner. */
-static bool pc_type_may_be_freed(const struct page *page)
-{
-	return PageOffline(page) || PageZsmalloc(page);
-}
-
 /*
  * Why a block must not be freed, by its own account; PC_NR_VIOLATIONS if it may.  @wrong
  * is the page that tells, counted from the first.
@@ -457,8 +452,7 @@ static enum pc_violation pc_judge_free(const struct page *page, unsigned int ord
 	*wrong = 0;
 	if (PageReserved(page))
 		return PC_FREED_RESERVED;
-	if (pc_is_tail(page) ||
-	    (PageHead(page) && folio_large_order((const struct folio *)page) != order))
+	if (pc_is_tail(page) || (PageHead(page) && pc_compound_order(page) != order))
 		return PC_WRONG_ORDER;
 	if (page_ref_count(page) ||
 	    (pc_use(page) != PC_UNUSED && !pc_type_may_be_freed(page)))
@@ -502,8 +496,7 @@ static __always_inline bool pc_is_one_block(const struct page *page, unsigned in
 	if (unlikely(pc_use(page) != PC_UNUSED))
 		return false;
 	if (flags)
-		return flags == BIT(PG_head) &&
-		       folio_large_order((const struct folio *)page) == order;
+		return flags == BIT(PG_head) && pc_compound_order(page) == order;
 	return !pc_is_tail(page) && pc_first_used(page, 1, 1UL << order) == 1UL << order;
 }
 

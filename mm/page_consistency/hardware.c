@@ -23,8 +23,8 @@
 #include <linux/spinlock.h>
 
 #include "../internal.h"
-#include "../page_alloc.h"
 #include "hardware.h"
+#include "page.h"
 #include "report.h"
 #include "section.h"
 

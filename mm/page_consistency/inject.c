@@ -36,7 +36,7 @@
 #include <linux/time64.h>
 
 #include "../internal.h"
-#include "../page_alloc.h"
+#include "page.h"
 #include "report.h"
 #include "scrub.h"
 #include "section.h"

@@ -25,8 +25,8 @@
 #include <linux/sched.h>
 
 #include "../internal.h"
-#include "../page_alloc.h"
 #include "block.h"
+#include "page.h"
 #include "report.h"
 #include "scrub.h"
 #include "section.h"

@@ -29,6 +29,7 @@
 #include <trace/events/error_report.h>
 
 #include "../internal.h"
+#include "page.h"
 #include "report.h"
 
 #define PC_PREFIX		"page_consistency: "

@@ -9,6 +9,7 @@
 #include <linux/pfn.h>
 #include <linux/types.h>
 
+#include "page.h"
 #include "report.h"
 #include "table.h"
 
@@ -141,7 +142,7 @@ static __always_inline bool pc_is_page(const struct page *page, unsigned long *p
 
 	if (!IS_ALIGNED((unsigned long)page, sizeof(long)) || !virt_addr_valid(page) ||
 	    (const void *)page >= high_memory ||
-	    !pc_lookup(memdesc_section(&page->flags), &map)) {
+	    !pc_lookup(pc_page_section(page), &map)) {
 		*pfn = 0;
 		return false;
 	}
@@ -152,7 +153,7 @@ static __always_inline bool pc_is_page(const struct page *page, unsigned long *p
 	 * Inside a struct page whose size is no power of two, the quotient can be any
 	 * number, and pfn_to_page() trusts it to have a section.
 	 */
-	if (unlikely(pc_section_nr(*pfn) != memdesc_section(&page->flags)))
+	if (unlikely(pc_section_nr(*pfn) != pc_page_section(page)))
 		return false;
 #endif
 	/* A linear memmap loses nothing but the offset within a struct page. */

@@ -18,6 +18,8 @@
 #include <linux/stddef.h>
 #include <linux/types.h>
 
+#include "page.h"
+
 static_assert(offsetof(struct page, page_type) % sizeof(u64) == 0);
 static_assert(offsetof(struct page, _refcount) == offsetof(struct page, page_type) + sizeof(u32));
 
@@ -80,18 +82,9 @@ static __always_inline unsigned long pc_first_used(const struct page *page, unsi
 #define PC_TELLING	(BIT(PG_reserved) | BIT(PG_head))
 #endif
 
-/* All in one, without a volatile access, which would cost an instruction. */
 static __always_inline unsigned long pc_telling_flags(const struct page *page)
 {
-	/* Other bits may change; these do not while the page has an owner. */
-	return data_race(page->flags.f) & PC_TELLING;
-}
-
-/* PageTail(), likewise. */
-static __always_inline bool pc_is_tail(const struct page *page)
-{
-	/* See above. */
-	return data_race(page->compound_info) & 1;
+	return pc_flags(page) & PC_TELLING;
 }
 
 #endif /* _MM_PAGE_CONSISTENCY_USE_H */

@@ -462,19 +462,6 @@ static void verification_is_silent_while_all_cpus_allocate(struct kunit *test)
 	expect_silence(test);
 }
 
-/* stop_machine() does not stop NMIs, so what they may allocate is held back. */
-static void nolock_allocation_fails_while_a_mismatch_is_confirmed(struct kunit *test)
-{
-	struct page *page;
-
-	WRITE_ONCE(page_consistency_hold_nolock, true);
-	page = alloc_pages_nolock(0, NUMA_NO_NODE, 0);
-	WRITE_ONCE(page_consistency_hold_nolock, false);
-	KUNIT_EXPECT_NULL(test, page);
-	if (page)
-		free_pages_nolock(page, 0);
-}
-
 static struct kunit_case page_consistency_cases[] = {
 	KUNIT_CASE_PARAM(allocating_and_freeing_is_silent, order_gen_params),
 	KUNIT_CASE_PARAM(page_in_use_is_reported_before_it_is_touched, order_gen_params),
@@ -496,7 +483,6 @@ static struct kunit_case page_consistency_cases[] = {
 	KUNIT_CASE(verification_finds_nothing_in_health),
 	KUNIT_CASE(verification_finds_a_flipped_bit),
 	KUNIT_CASE(verification_is_silent_while_all_cpus_allocate),
-	KUNIT_CASE(nolock_allocation_fails_while_a_mismatch_is_confirmed),
 	{ }
 };
 

@@ -21,7 +21,7 @@
 #include <linux/slab.h>
 
 #include "../internal.h"
-#include "../page_alloc.h"
+#include "../page_consistency/page.h"
 #include "../page_consistency/report.h"
 #include "../page_consistency/scrub.h"
 #include "../page_consistency/section.h"
@@ -184,9 +184,8 @@ static __maybe_unused void order_name(const unsigned int *order, char *name)
 	snprintf(name, KUNIT_PARAM_DESC_SIZE, "order %u", *order);
 }
 
-/* Not every suite has a test for each order. */
-static const void *order_gen_params(struct kunit *test, const void *prev,
-				    char *desc) __maybe_unused;
 KUNIT_ARRAY_PARAM(order, orders, order_name);
+/* Not every suite has a test for each order. */
+static const typeof(&order_gen_params) order_params __maybe_unused = order_gen_params;
 
 #endif /* _MM_TESTS_PAGE_CONSISTENCY_KUNIT_H */

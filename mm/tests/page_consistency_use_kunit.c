@@ -262,6 +262,19 @@ static void damaged_state_is_reported(struct kunit *test)
 	memset((void *)pc_absent_root() + 8, 0, 1);
 }
 
+/* stop_machine() does not stop NMIs, so what they may allocate is held back. */
+static void nolock_allocation_fails_while_a_mismatch_is_confirmed(struct kunit *test)
+{
+	struct page *page;
+
+	WRITE_ONCE(page_consistency_hold_nolock, true);
+	page = alloc_pages_nolock(0, NUMA_NO_NODE, 0);
+	WRITE_ONCE(page_consistency_hold_nolock, false);
+	KUNIT_EXPECT_NULL(test, page);
+	if (page)
+		free_pages_nolock(page, 0);
+}
+
 /* --- A table entry that reads as if nothing were there. */
 
 struct hidden_entry {
@@ -318,6 +331,7 @@ static struct kunit_case page_consistency_use_cases[] = {
 	KUNIT_CASE(poisoned_page_stays_outside),
 	KUNIT_CASE(sound_state_is_silent),
 	KUNIT_CASE(damaged_state_is_reported),
+	KUNIT_CASE(nolock_allocation_fails_while_a_mismatch_is_confirmed),
 	KUNIT_CASE(entry_of_an_online_section_is_never_absent),
 	{ }
 };
