@@ -302,8 +302,9 @@ static const char * __init pc_table_init(void)
 	unsigned long last, bytes, nr;
 	struct pc_section *absent;
 
+	/* Not all architectures know max_pfn before memory is freed into the allocator. */
+	last = max_t(unsigned long, max_possible_pfn, PFN_UP(memblock_end_of_DRAM())) - 1;
 	/* One root more than needed: the last always is the shared absent one. */
-	last = max_t(unsigned long, max_possible_pfn, max_pfn) - 1;
 	pc_store.nr_sections = round_up(pc_section_nr(last) + 1, PC_ROOT_SECTIONS);
 	last = pc_root_nr(pc_store.nr_sections);
 	bytes = PAGE_ALIGN((last + 1) * sizeof(unsigned long));
