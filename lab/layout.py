@@ -45,7 +45,7 @@ QUESTIONS = {
     "page.buddy_list": _at("page", "buddy_list"),
     "page.private": _at("page", "private"),
     "page.page_type": _at("page", "page_type"),
-    "page.compound_info": _at("page", "compound_info"),
+    "page.compound_info": _at("page", "lru"),	# its first word has other names elsewhere
     "page._refcount": _at("page", "_refcount"),
 }
 
