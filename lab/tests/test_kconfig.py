@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 """Fragments, and the reading back of what Kconfig made of them."""
 
+import os
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 from lab import kconfig
 from lab.common import LabError
@@ -63,6 +65,18 @@ class Readback(unittest.TestCase):
             kconfig.verify([path], config)
         for word in ("CONFIG_NUMA", "wanted y", "got n", "mm.config"):
             self.assertIn(word, str(caught.exception))
+
+    def test_option_that_the_kernel_does_not_have(self):
+        place = self.place / "bases/6.12"
+        place.mkdir(parents=True)
+        (place / "no-options").write_text("# why\nCONFIG_A\tit came later\n")
+        for base, missed in (("6.12", 0), ("", 1)):
+            with mock.patch.object(kconfig, "ROOT", self.place), \
+                 mock.patch.dict(os.environ, BASE=base):
+                self.assertEqual(len(self.misses("", "CONFIG_A=y\n")), missed)
+                # It has it, but a dependency is missing.
+                self.assertEqual(len(self.misses("# CONFIG_A is not set\n", "CONFIG_A=y\n")), 1)
+                self.assertEqual(len(self.misses("", "CONFIG_B=y\n")), 1)
 
     def test_misspelt_line(self):
         for text in ("CONFIG_A y\n", "A=y\n", "CONFIG_A\n"):
