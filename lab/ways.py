@@ -93,6 +93,14 @@ def problems(text, known, tree, must=()):
     return found + [f"no row names '{name}'" for name in must if name not in named]
 
 
+def counts(table):
+    """How many ways have tests, in one line that adds up."""
+    absent = [row for row in table if row.tests.startswith(NO_TEST)]
+    alike = sum(bool(row.names) for row in absent)
+    return (f"{len(table)} ways: {len(table) - len(absent)} with tests, {len(absent)} not run "
+            f"here, of which {alike} end like another one that has a test")
+
+
 def kunit_tests(folder):
     """{'KUnit: suite.test'} of the suites in a folder."""
     found = set()

@@ -305,6 +305,4 @@ def every_way_of_pages_has_its_test(note):
     wrong = ways.problems(text, known, build.source(), must)
     if wrong:
         raise Failure(f"{ways.TABLE}:\n" + "\n".join(wrong))
-    table = ways.rows(text)
-    note(f"{len(table)} ways, {sum(bool(row.names) for row in table)} with tests, "
-         f"{sum(row.tests.startswith(ways.NO_TEST) for row in table)} not run here")
+    note(ways.counts(ways.rows(text)))

@@ -54,6 +54,11 @@ class Table(unittest.TestCase):
         self.assertEqual(table[0].places, [("mm/page_alloc.c", ["free_batch", "other_noprof"]),
                                            ("mm/swap.c", ["release"])])
 
+    def test_counts_add_up(self):
+        text = HEAD + GOOD + GOOD.replace("needs Xen.", "ends like ``paths: a batch``.")
+        self.assertEqual(ways.counts(ways.rows(text)), "4 ways: 2 with tests, 2 not run here, of "
+                         "which 1 end like another one that has a test")
+
     def test_unknown_test(self):
         self.assertEqual(self.problems("``paths: a batch``", "``paths: a bunch``"),
                          ["Batches: there is no test 'paths: a bunch'"])
