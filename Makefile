@@ -1,19 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 # The front door: each target is one command of lab/; make help lists them.
 #
-#   CONFIG=   kernel configuration (lab/configs)     APPEND=   kernel command line
-#   CORRUPT=  what the demonstration corrupts        KSRC=     kernel source to use
-#   FORCE=1   the other side's edits may go          JOBS=     parallel jobs
-#   SOAK=     minutes of each soak of test-long      ALL=1     nothing of this machine for fresh
-#   BASE=     which kernel of bases/ it is about     UNPATCHED=1  it alone, for kernel and boot
-#   UNSIGNED=1  mails to apply, not to send
+# What can be asked for by NAME=value stands in lab/settings.py; make help lists that, too.
 
 COMMANDS := run test test-long tree refresh series kernel boot check bench matrix mutants \
 	fresh clean
 
 # Variables given on make's command line reach the lab through the environment; an empty one
 # means the same as none.
-VARIABLES := CONFIG APPEND CORRUPT KSRC FORCE JOBS SOAK ALL BASE UNPATCHED UNSIGNED
+VARIABLES := ONLY LIST CONFIG BASE UNPATCHED UNSIGNED APPEND SMP NODES MEMORY HOST CORRUPT KSRC FORCE \
+	SOAK ALL JOBS GUESTS LAB_BUILD LAB_CACHE LAB_ACCEL LAB_TIMEOUT_SCALE
 $(foreach v,$(VARIABLES),$(if $($(v)),$(eval export $(v)),$(eval unexport $(v))))
 # make -jN at this level must not reach the kernel's make as a jobserver that is gone.
 unexport MAKEFLAGS MFLAGS MAKELEVEL

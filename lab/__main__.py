@@ -6,7 +6,7 @@ import importlib.util
 import signal
 import sys
 
-from lab import bases, common
+from lab import bases, common, settings
 from lab.common import LabError, say
 
 # command: (module, function, what it does). Modules are imported only when called: a broken
@@ -33,8 +33,9 @@ def usage():
     width = max(map(len, COMMANDS))
     for name, (_, _, text) in COMMANDS.items():
         say(f"make {name:<{width}}  {text}")
-    say("BASE=" + " or ".join(bases.known()) + f"  the kernel that a command is about, "
-        f"{common.MAIN} if not given; each has a build folder of its own")
+    say("\nNAME=value behind make or in the environment, and which of them know it:\n")
+    for line in settings.lines():
+        say(line)
 
 
 def dispatch(argv):
@@ -43,6 +44,9 @@ def dispatch(argv):
     if argv[0] not in COMMANDS:
         raise LabError(f"there is no command '{argv[0]}'; make help lists them")
     bases.check()
+    settings.refuse_nonsense(argv[0], argv[1:])
+    if not settings.listing(argv[1:]) and argv[0] != "clean":
+        common.usable()
     module, function, _ = COMMANDS[argv[0]]
     if not importlib.util.find_spec(f"lab.{module}"):
         raise LabError(f"make {argv[0]}: lab/{module}.py is not there: "
@@ -53,7 +57,10 @@ def dispatch(argv):
     return entry(argv[1:])
 
 
+def terminated(*_):
+    raise common.Terminated
+
+
 sys.argv[0] = "lab"
-# A cancelled CI job gets SIGTERM: unwind as for ^C, so that nothing is left half done.
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+signal.signal(signal.SIGTERM, terminated)
 common.main(dispatch)

@@ -6,7 +6,7 @@ import subprocess
 import time
 
 from lab import child, machines
-from lab.common import BUILD, LOGS, say, show
+from lab.common import BUILD, LOGS, say, scaled, show
 
 ANSWER = BUILD / "accel"
 PROBE = 15			# seconds a kernel may take to say its first word under KVM
@@ -15,7 +15,7 @@ FACTORS = {"kvm": 1.0, "tcg": 6.0}
 
 def scale(accelerator):
     """The factor of every timeout."""
-    return FACTORS[accelerator] * float(os.environ.get("LAB_TIMEOUT_SCALE", "1"))
+    return scaled(FACTORS[accelerator])
 
 
 def choose(kernel):

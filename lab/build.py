@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab import child, kconfig, machines, packages
-from lab.common import (BUILD, CACHE, JOBS, LOGS, ROOT, TREE, LabError, locked, quoted, run, say,
+from lab.common import (BUILD, CACHE, LOGS, ROOT, TREE, LabError, jobs, locked, quoted, run, say,
                         show)
 
 PROGRESS = 15			# seconds between signs of life
@@ -113,7 +113,7 @@ def _make(config, src, out, *targets, settings=()):
     # rustc, which nothing here is built with, would be part of the configuration, and so of every
     # file: what was compiled on a machine with one would be compiled again on one without.
     return ["make", "-C", src, f"O={out}", f"ARCH={config.arch}", "LOCALVERSION=", "RUSTC=none",
-            f"-j{JOBS}", *compiler, *settings, *targets]
+            f"-j{jobs()}", *compiler, *settings, *targets]
 
 
 def configure(config, base, src, out):

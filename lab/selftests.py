@@ -9,7 +9,7 @@ import re
 import shutil
 
 from lab import build, packages, tree
-from lab.common import BUILD, JOBS, LOGS, TREE, LabError, locked, run, show
+from lab.common import BUILD, LOGS, TREE, LabError, jobs, locked, run, show
 from lab.git import Git
 
 TAG = "selftests"
@@ -73,7 +73,7 @@ def compiled():
         shutil.rmtree(COMPILED, ignore_errors=True)
         objects, targets = COMPILED / "objects", " ".join(TARGETS)
         env = {"MAKEFLAGS": "", "CROSS_COMPILE": "", "KBUILD_OUTPUT": "", "LC_ALL": "C"}
-        make = ["make", f"-j{JOBS}", f"O={objects}", "ARCH=x86_64"]
+        make = ["make", f"-j{jobs()}", f"O={objects}", "ARCH=x86_64"]
         run([*make, "-s", "-C", TREE, "headers_install"], log="selftests-headers.log", env=env)
         tests = _shadow(COMPILED / "linux")
         run([*make, "-k", "-C", tests, f"TARGETS={targets}", "LDFLAGS=-static", "install",

@@ -83,14 +83,14 @@ def sha256(path):
 
 def need_space(where, gib, what):
     """Stop before the disk fills up half-way."""
-    where = Path(where)
-    while not where.exists():
-        where = where.parent
-    free = shutil.disk_usage(where).free / 2**30
+    there = Path(where)
+    while not there.exists():
+        there = there.parent
+    free = shutil.disk_usage(there).free / 2**30
     if free < gib:
         raise LabError(f"not enough disk space for {what}: {gib:g} GiB are needed, {free:.1f} GiB "
-                       f"are free on the file system of {where}\nNothing was written. Free some "
-                       "space, or put the build elsewhere: LAB_BUILD=/big/disk make ...")
+                       f"are free on the file system of {there}\nNothing was written. Free some "
+                       f"space, or put it elsewhere: {common.owner(where)[0]}=/big/disk make ...")
 
 
 @contextlib.contextmanager
@@ -101,7 +101,10 @@ def staging(parent):
     try:
         yield path
     finally:
-        shutil.rmtree(path, ignore_errors=True)
+        # A kernel tree takes minutes on some disks, and ^C leads here, too.
+        with common.patience(f"removing {show(path)}, of which nothing is needed (^C leaves the "
+                             "rest there until make clean)"):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 # --- finding -------------------------------------------------------------

@@ -5,7 +5,7 @@ import subprocess
 import time
 
 from lab import child, splat, tap
-from lab.common import LOGS, LabError, quoted, say, show
+from lab.common import LOGS, LabError, quoted, say, scaled, show
 
 LIMIT = 120		# seconds for all suites of a UML run
 
@@ -57,13 +57,13 @@ def kunit_uml(kernel, glob="", append="", *, cpus=2, memory="512M", limit=LIMIT,
     parts = ["kunit", kernel.name, "base" if kernel.base else "", name]
     path = _log("-".join(part for part in parts if part))
     say(f"$ {quoted(argv)}   # log: {show(path)}")
-    begun, trouble = time.monotonic(), ""
+    begun, trouble, limit = time.monotonic(), "", scaled(limit)
     with open(path, "w") as log, child.running(argv, stdout=log,
                                                stderr=subprocess.STDOUT) as uml:
         try:
             uml.wait(limit)
         except subprocess.TimeoutExpired:
-            trouble = f"UML did not end within {limit} s"
+            trouble = f"UML did not end within {limit:.0f} s"
     text = path.read_text(errors="replace")
     allow = [*splat.allowed(), *allow]
     if not trouble and uml.returncode:

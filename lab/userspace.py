@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.common import BUILD, JOBS, ROOT, LabError, main, quoted, say, show
+from lab.common import BUILD, ROOT, LabError, jobs, main, quoted, say, show
 
 HERE = ROOT / "lab" / "userspace"
 OUT = BUILD / "userspace"
@@ -221,7 +221,7 @@ def run(which=None):
     say(f"# headers from {show(SOURCE)}, binaries in {show(OUT)}")
     say("KTAP version 1")
     say(f"1..{len(programs)}")
-    with ThreadPoolExecutor(max_workers=min(2, JOBS)) as pool:
+    with ThreadPoolExecutor(max_workers=min(2, jobs())) as pool:
         # All builds end before the first run: a race needs its CPUs for itself.
         builds = list(pool.map(lambda p: (0, "") if skip and p.bits32 else build(p), programs))
     for number, (program, built) in enumerate(zip(programs, builds), 1):

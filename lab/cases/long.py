@@ -9,7 +9,7 @@ import os
 import re
 from contextlib import contextmanager
 
-from lab import build, initramfs, reports
+from lab import build, common, initramfs, reports
 from lab.cases import Failure, case
 from lab.cases.report_mode import ALLOW
 from lab.cases.silent import PREPARE, PRESSURE
@@ -223,15 +223,8 @@ def moved(guest):
     return now["pgfree"] + sum(count for name, count in now.items() if name.startswith("pgalloc_"))
 
 
-def minutes():
-    word = os.environ.get("SOAK") or "10"
-    if not re.fullmatch(r"\d+(\.\d+)?", word) or float(word) < 1:
-        raise Failure(f"SOAK={word} is not a number of minutes, or less than one")
-    return float(word)
-
-
 def soak(note, config, share=1.0, **machine):
-    seconds = int(minutes() * share * 60)
+    seconds = int(common.number("SOAK", 10.0) * share * 60)
     pressure = PRESSURE.replace("--timeout 8s", f"--timeout {seconds}s") \
         .replace("+ 8))", f"+ {seconds}))")
     if str(seconds) not in pressure or "8s" in pressure:

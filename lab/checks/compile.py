@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lab import build, common, kconfig, packages, series, tree as trees
 from lab.checks import FOLDER, Skip, check, remembered
-from lab.common import BUILD, JOBS, LabError, say
+from lab.common import BUILD, LabError, jobs, say
 from lab.git import Git
 
 OUT = FOLDER / "out"
@@ -154,7 +154,7 @@ def configurations(tree):
         except LabError as error:
             said = [line for line in str(error).splitlines() if line.strip()]
         return [f"{config.name}: {line.strip()}" for line in said]
-    with ThreadPoolExecutor(max_workers=JOBS) as pool:
+    with ThreadPoolExecutor(max_workers=jobs()) as pool:
         # Those of other compilers are read back when make matrix builds them.
         mine = [config for config in kconfig.table().values()
                 if not config.cross and config.compiler == "gcc"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lab import packages, series, tree as trees
 from lab.checks import check, remembered
-from lab.common import BUILD, JOBS, LabError
+from lab.common import BUILD, LabError, jobs
 from lab.source import staging
 
 DEBIAN_PYTHON = "/usr/bin/python3"	# the one that Debian's Sphinx and ply are installed for
@@ -106,7 +106,7 @@ def checkpatch_files(tree):
     names = [name for name in tree.new if not name.endswith((".json", ".sh"))]
     if not names:
         return ["the series adds no file: nothing was checked"]
-    with ThreadPoolExecutor(max_workers=JOBS) as pool:
+    with ThreadPoolExecutor(max_workers=jobs()) as pool:
         found = pool.map(lambda name: checkpatch(tree, [name]), names)
         return [line for lines in found for line in lines]
 
@@ -121,7 +121,7 @@ def checkpatch_mails(tree):
                  if not path.name.startswith("0000-")]
         if not mails:
             return ["make series left no mails: nothing was checked"]
-        with ThreadPoolExecutor(max_workers=JOBS) as pool:
+        with ThreadPoolExecutor(max_workers=jobs()) as pool:
             found = list(pool.map(lambda mail: checkpatch_mail(tree, mail.read_text()), mails))
         return [f"{mail.parent.name}/{mail.name}: {line}"
                 for mail, lines in zip(mails, found) for line in lines]
@@ -193,7 +193,7 @@ def coccicheck(tree):
     scripts, names = list(semantic_patches(tree)), tree.sources()
     if len(scripts) < 20 or not names:
         return [f"only {len(scripts)} scripts for {len(names)} files: nothing worth it was done"]
-    with ThreadPoolExecutor(max_workers=JOBS) as pool:
+    with ThreadPoolExecutor(max_workers=jobs()) as pool:
         found = pool.map(lambda one: spatch(tree, *one, names), scripts)
         return [line for lines in found for line in lines]
 
