@@ -6,7 +6,7 @@
 	make fresh ONLY=globs	of make test only these cases
 
 The machine is a bare Debian below build/fresh (lab/chroot.py), with apt's sources of this one and
-a clone of HEAD. One TAP line for each command; the last line is 'N passed, N failed'. What the
+a clone of HEAD. One KTAP line for each command; the last line is 'N passed, N failed'. What the
 commands say goes to build/logs/fresh-*.log, and their own logs to build/logs/fresh/.
 """
 
@@ -19,9 +19,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from lab import chroot, common, source
+from lab import chroot, common, settings, source
 from lab.chroot import Chroot
 from lab.common import LabError, run, say, show
+from lab.ktap import FAIL, PASS, Report, Result
 
 CLONE, CACHE = "/clone", "/cache"		# in the chroot
 SPACE, SPACE_ALL = 12, 20			# GiB: packages, tree, kernels; the same and make check
@@ -123,30 +124,29 @@ def attempt(machine: Chroot, command: str, log: Path) -> tuple[str, list[str]]:
                     f"{show(common.LOGS / 'fresh')}/"]
     if command.startswith(COUNTING) and (not counts or counts[-1][0] == "0"):
         return "", [f"ended well and has passed nothing, so nothing was tried: {show(log)}"]
-    return "".join(f": {line}" for line in closing), []
+    return "".join(closing), []
 
 
-def perform(machine: Chroot, todo: list[str]) -> int:
+def perform(machine: Chroot, todo: list[str], report: Report) -> int:
     """Run all, also when one fails; returns the exit status."""
-    failed = 0
-    for number, command in enumerate(todo, 1):
+    for command in todo:
         begun = time.monotonic()
         log = common.LOGS / f"fresh-{command.split()[1]}.log"
         closing, why = attempt(machine, command, log)
-        failed += bool(why)
-        say(f"{'not ok' if why else 'ok'} {number} - {command.replace('#', ' ')} "
-            f"# {time.monotonic() - begun:.0f} s{closing}")
-        for line in why:
-            say(f"#   {line}")
-    say(f"{len(todo) - failed} passed, {failed} failed")
-    return 1 if failed or not todo else 0
+        report.add(Result(command, FAIL if why else PASS, "\n".join(why),
+                          time.monotonic() - begun, notes=[closing] if closing else []))
+    return report.end()
 
 
 def main(argv: list[str]) -> int:
     """make fresh [ALL=1] [ONLY=globs]"""
-    named = {**os.environ, **dict(word.split("=", 1) for word in argv if "=" in word)}
+    named = settings.given(argv)[1]
     everything = named.get("ALL", "") not in ("", "0")
     todo = commands((common.ROOT / "README.md").read_text(), everything, named.get("ONLY", ""))
+    if settings.listing(argv):
+        for command in todo:
+            say(command)
+        return 0
     chroot.possible()
     source.need_space(common.BUILD, SPACE_ALL if everything else SPACE, "a new machine")
     with contextlib.ExitStack() as stack:
@@ -156,6 +156,5 @@ def main(argv: list[str]) -> int:
         for old in common.LOGS.glob("fresh-*.log"):
             old.unlink()
         shutil.rmtree(common.LOGS / "fresh", ignore_errors=True)
-        say("TAP version 13")
-        say(f"1..{len(todo)}")
-        return perform(stack.enter_context(bare(everything)), todo)
+        report = stack.enter_context(Report("fresh", len(todo)))
+        return perform(stack.enter_context(bare(everything)), todo, report)

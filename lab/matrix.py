@@ -6,21 +6,23 @@
 Each target is built and booted twice with the checker on: once with KUnit at boot, each test
 counted, once without. Both guests move pages about, prove that they are what the target says,
 verify the record, and must leave no splat. One that cannot be built or booted has failed, and
-why stands in the table. The closing line counts targets.
+why stands in the table. The closing line counts targets, as do build/logs/matrix.summary and
+matrix.xml.
 """
 
 import fnmatch
-import os
 import re
+import sys
 import time
 import traceback
 from dataclasses import dataclass, field
 
-from lab import build, kconfig, machines, packages, qemu, suite, tap, userspace
+from lab import build, kconfig, machines, packages, qemu, settings, suite, tap, userspace
 from lab.cases import Failure, mm_local, unit
 from lab.cases.mermap import PTI
 from lab.cases.witness import agrees, check, churn, number
 from lab.common import LabError, say
+from lab.ktap import FAIL, PASS, Report, Result, comment
 from lab.splat import Allow
 
 CHECKER = "page_consistency=on"
@@ -215,7 +217,7 @@ def try_user(row):
 def attempt(name):
     """One row of the table, whatever happens."""
     row, begun = Row(name), time.monotonic()
-    say(f"--- {name}")
+    say(f"{name} ...")
     try:
         if name == USER:
             try_user(row)
@@ -223,7 +225,6 @@ def attempt(name):
             try_target(next(t for t in TARGETS if t.name == name), row)
     except (Failure, LabError) as failure:
         row.why = str(failure)
-        say(row.why)
     except Exception as error:		# pylint: disable=broad-except
         row.why = f"the lab itself failed: {error!r}"
         say(traceback.format_exc())
@@ -258,18 +259,33 @@ def need(names):
     packages.need("build", "boot", *sorted(groups))
 
 
+def result(row):
+    """For the report, which counts targets."""
+    reason = "" if row.good else row.why or \
+        ("tests failed" if row.failed else "no test passed")
+    return Result(row.name, PASS if row.good else FAIL, reason, row.seconds,
+                  notes=[f"{row.passed} tests passed, {row.failed} failed, {row.skipped} skipped"])
+
+
 def main(argv):
-    """make matrix [ONLY='glob,...']"""
-    words = [w for w in argv if "=" not in w]
-    named = {**os.environ, **dict(w.split("=", 1) for w in argv if "=" in w)}
-    # A name has a comma, a glob of it must not.
-    globs = [g.strip() for g in [*words, *named.get("ONLY", "").split(",")] if g.strip()]
+    """make matrix [ONLY='glob,...'] [LIST=1]"""
+    globs = settings.patterns(argv)
     names = chosen(globs)
+    if settings.listing(argv):
+        for name in names:
+            say(name)
+        return 0
     need(names)
-    rows = [attempt(name) for name in names]
-    good = sum(row.good for row in rows)
-    say(f"\n{table(rows)}")
-    say(f"KUnit tests and user-space programs: {sum(r.passed for r in rows)} passed, "
-        f"{sum(r.failed for r in rows)} failed, {sum(r.skipped for r in rows)} skipped")
-    say(f"{good} passed, {len(rows) - good} failed")
-    return 0 if rows and good == len(rows) else 1
+    voices, before, rows = suite.Voices(sys.stdout), sys.stdout, []
+    sys.stdout = voices			# what builds and guests say becomes comments
+    try:
+        with Report("matrix", len(names), voices.tell, " ".join(globs)) as report:
+            for name in names:
+                rows.append(attempt(name))
+                report.add(result(rows[-1]))
+            total = ", ".join(f"{sum(getattr(row, word) for row in rows)} {word}"
+                              for word in ("passed", "failed", "skipped"))
+            return report.end(*comment(f"{table(rows)}\nKUnit tests and user-space "
+                                       f"programs: {total}"))
+    finally:
+        sys.stdout = before

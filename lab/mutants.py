@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """make mutants: one-line breakages of the product, each of which must turn a named test red.
 
-python3 -m lab mutants [GLOB...]	(names of mutants, e.g. 'drop-*')
+	make mutants ONLY='drop-*'	or	python3 -m lab mutants 'drop-*'	(names of mutants)
 
 A mutant lives in a work tree of its own, build/mutants/linux, which has the commits of
 build/linux; outputs and logs stand beside it, so that nothing else is rebuilt because of
@@ -17,9 +17,10 @@ import sys
 import time
 import traceback
 
-from lab import build, common, suite, tree, uml, userspace
+from lab import build, common, ktap, settings, suite, tree, uml, userspace
 from lab.common import LabError, say, show
 from lab.git import Git
+from lab.ktap import Report, Result
 from lab.mutant_list_panic import MUTANTS
 from lab.tap import CRASH, FAIL
 
@@ -229,26 +230,21 @@ def chosen(globs):
 
 
 def inner(globs):
-    mutants = chosen(globs)
+    mutants, health, begun = chosen(globs), {}, time.monotonic()
     (common.LOGS / "mutants.log").unlink(missing_ok=True)
-    say("TAP version 13")
-    say(f"1..{len(mutants)}")
-    begun, good, health = time.monotonic(), 0, {}
-    for number, mutant in enumerate(mutants, 1):
-        if mutant.killer not in health:
-            tests = {m.test: None for m in mutants if m.killer == mutant.killer}
-            health[mutant.killer] = sick(mutant.killer, list(tests))
-        start, why = time.monotonic(), health[mutant.killer].get(mutant.test)
-        killed, text = (False, why) if why else judge(mutant)
-        good += killed
-        first, *rest = text.splitlines()
-        say(f"{'ok' if killed else 'not ok'} {number} - {mutant.name}: {first} "
-            f"# {time.monotonic() - start:.0f} s")
-        for line in rest:
-            say(f"# {line}")
-    say(f"# {time.monotonic() - begun:.0f} s; log: {show(common.LOGS / 'mutants.log')}")
-    say(f"{good} passed, {len(mutants) - good} failed")
-    return 0 if good == len(mutants) else 1
+    with Report("mutants", len(mutants), asked=" ".join(globs)) as report:
+        for mutant in mutants:
+            if mutant.killer not in health:
+                tests = {m.test: None for m in mutants if m.killer == mutant.killer}
+                health[mutant.killer] = sick(mutant.killer, list(tests))
+            start, why = time.monotonic(), health[mutant.killer].get(mutant.test)
+            killed, text = (False, why) if why else judge(mutant)
+            # Why it was not killed is a reason; who has killed it, a note.
+            report.add(Result(mutant.name, ktap.PASS if killed else ktap.FAIL,
+                              "" if killed else text, time.monotonic() - start,
+                              notes=[text] if killed else []))
+        return report.end(f"# {time.monotonic() - begun:.0f} s; log: "
+                          f"{show(common.LOGS / 'mutants.log')}")
 
 
 def worktree():
@@ -274,10 +270,16 @@ def worktree():
 
 
 def main(argv):
+    globs = settings.patterns(argv)
+    mutants = chosen(globs)
+    if settings.listing(argv):
+        for mutant in mutants:
+            say(mutant.name)
+        return 0
     if os.environ.get(INNER):
         # The tree is the one that main() has made; nothing is assembled here.
         tree.ensure = lambda: common.TREE
-        return inner(argv)
+        return inner(globs)
     with common.locked("mutants"):
         env = dict(os.environ, LAB_BUILD=str(worktree()), LAB_CACHE=str(common.CACHE))
         env[INNER] = "1"

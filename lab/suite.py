@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""make test, make test-long: the cases of lab/cases, as TAP; the last line is 'N passed, N failed'.
+"""make test, make test-long: the cases of lab/cases as KTAP; last line 'N passed, N failed'.
 
 	make test ONLY='silent:*,off:*'		LIST=1 lists, as does: python3 -m lab test 'silent:*'
 
@@ -7,7 +7,8 @@ make test is what every change must pass; what takes too long for that is in mak
 
 A case with parts (each KUnit test, each unit test is one) has them as subtests, and they
 are what is counted: a case that is good but for its parts does not count beside them.
-What a case prints, and what builds print, comes as lines that begin with '# '.
+What a case prints, and what builds print, comes as lines that begin with '# '. Names and
+reasons of what failed or was skipped are in build/logs/test.summary, all results in test.xml.
 """
 
 import fnmatch
@@ -15,17 +16,16 @@ import importlib
 import io
 import itertools
 import json
-import os
 import queue
 import re
 import sys
 import threading
 import time
 import traceback
-from dataclasses import dataclass, field
 
-from lab import build, cases, packages
-from lab.common import ROOT, LabError, say, show
+from lab import build, cases, packages, settings
+from lab.common import ROOT, LabError, number, say, show
+from lab.ktap import FAIL, PASS, SKIP, Report, Result, comment
 
 MODULES = ("off", "series", "unit", "silent", "hotplug", "paths", "replay", "scrub", "panicking",
            "panic_ends", "report_mode", "flips", "ramoops", "memory_failure", "own_state", "dax",
@@ -39,30 +39,12 @@ SIDE_BY_SIDE = {"series", "unit", "silent", "hotplug", "paths", "replay", "scrub
                 "gdb", "mm_local", "mermap", "docs", "selftests"}
 # Beside others, but one after the other: they share a place.
 IN_ORDER = {"series"}
-WORKERS = int(os.environ.get("GUESTS", 2))
 BUILDERS = 2			# of which one compiles
 # What the cases of make test need: to be told of a missing program at once is better than when
 # the kernels are built.
 NEEDS = ("source", "build", "boot", "run", "clang", "debug", "selftests", "lint", "python")
-SETTING = re.compile(r"[A-Z_]+=")
 SIGN_OF_LIFE = 20		# seconds
 SKIPS = ROOT / "lab" / "skips.json"
-PASS, FAIL, SKIP = "pass", "fail", "skip"
-
-
-@dataclass
-class Result:
-    """What came of a case, or of one of its parts."""
-
-    name: str
-    outcome: str = PASS
-    reason: str = ""
-    seconds: float = None
-    parts: list = field(default_factory=list)
-    notes: list = field(default_factory=list)
-
-    def leaves(self):
-        return self.parts or [self]
 
 
 class Note:
@@ -99,7 +81,7 @@ class Voices(io.TextIOBase):
             return kept.write(text)
         rest = getattr(self.local, "rest", "") + text
         *lines, self.local.rest = rest.split("\n")
-        self.tell(*(f"# {line}" for line in lines))
+        self.tell(*(said for line in lines for said in comment(line) or ["#"]))
         return len(text)
 
     def flush(self):
@@ -174,7 +156,10 @@ def run(case, failed_builds=None):
         outcome, reason = SKIP, str(skip)
     except (cases.Failure, LabError, AssertionError) as failure:
         outcome, reason = FAIL, str(failure) or type(failure).__name__
-    except BaseException:			# pylint: disable=broad-except
+    except BaseException as error:			# pylint: disable=broad-except
+        if isinstance(error, KeyboardInterrupt) and \
+                threading.current_thread() is threading.main_thread():
+            raise			# ^C, which no other thread gets, ends all of it
         outcome, reason = FAIL, traceback.format_exc()
     return settle(Result(title(case), outcome, reason, time.monotonic() - begun,
                          note.parts, note.lines))
@@ -198,73 +183,15 @@ def settle(result):
     return result
 
 
-# --- the report -----------------------------------------------------------------
+# --- what came of them ----------------------------------------------------------
 
-def line_of(number, result):
-    """One result line; a name must not look like a directive."""
-    text = result.name.replace("#", " ").replace("\n", " ").strip()
-    line = f"{'not ok' if result.outcome == FAIL else 'ok'} {number} - {text}"
-    if result.outcome == SKIP:
-        return f"{line} # SKIP {result.reason}"
-    return line if result.seconds is None else f"{line} # {result.seconds:.1f} s"
-
-
-def _why(result, indent=""):
-    return [f"{indent}#   {line}" for line in result.reason.splitlines()] \
-        if result.outcome == FAIL else []
-
-
-def lines_of(number, result, said=""):
-    lines = []
-    if result.parts:
-        lines.append(f"    # Subtest: {result.name}")
-        for index, part in enumerate(result.parts, 1):
-            lines += [f"    {line_of(index, part)}", *_why(part, "    ")]
-        lines.append(f"    1..{len(result.parts)}")
-    lines += [line_of(number, result), *_why(result)]
-    lines += [f"#   {line}" for line in result.notes]
-    if result.outcome == FAIL and said:
-        lines += [f"#   | {line}" for line in said.splitlines()]
-    return lines
-
-
-class Report:
-    """Says each result when it is there, and counts."""
-
-    def __init__(self, voices):
-        self.voices, self.results, self.lock = voices, [], threading.Lock()
-
-    def add(self, result, said=""):
-        with self.lock:
-            self.results.append(result)
-            self.voices.tell(*lines_of(len(self.results), result, said))
-
-    def count(self, outcome):
-        return sum(leaf.outcome == outcome for r in self.results for leaf in r.leaves())
-
-    def times(self):
-        """{group: seconds of its cases}, some of which ran beside others."""
-        spent = {}
-        for result in self.results:
-            group = result.name.partition(":")[0]
-            spent[group] = spent.get(group, 0) + (result.seconds or 0)
-        return spent
-
-    def summary(self):
-        passed, failed, skipped = (self.count(o) for o in (PASS, FAIL, SKIP))
-        return f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else "")
-
-    def end(self, planned):
-        """The failures once more, and the closing line; returns the exit status."""
-        if len(self.results) != planned:
-            self.add(Result("the suite itself", FAIL,
-                            f"planned {planned} cases, has results of {len(self.results)}"))
-        bad = [r for r in self.results if r.outcome == FAIL]
-        for result in bad:
-            names = [p.name for p in result.parts if p.outcome == FAIL] or [""]
-            self.voices.tell(*(f"# failed: {result.name}{': ' if n else ''}{n}" for n in names))
-        self.voices.tell(self.summary())
-        return 0 if self.count(PASS) and not self.count(FAIL) else 1
+def times(results):
+    """{group: seconds of its cases}, some of which ran beside others."""
+    spent = {}
+    for result in results:
+        group = result.name.partition(":")[0]
+        spent[group] = spent.get(group, 0) + (result.seconds or 0)
+    return spent
 
 
 # --- all of them ------------------------------------------------------------------
@@ -327,13 +254,18 @@ def _lots(chosen):
     return list(rows.values())
 
 
-def run_beside(chosen, failed, report, workers=WORKERS):
+def workers():
+    """How many cases run at a time."""
+    return number("GUESTS", 2)
+
+
+def run_beside(chosen, failed, report, voices):
     """Several at a time."""
     lots, running = _lots(chosen), {}
     take = each(lots)
 
     def work():
-        said = report.voices.record()
+        said = voices.record()
         for case in (case for lot in take() for case in lot):
             running[title(case)] = time.monotonic()
             result = run(case, failed)
@@ -341,64 +273,60 @@ def run_beside(chosen, failed, report, workers=WORKERS):
             report.add(result, said.getvalue())
             said.seek(0)
             said.truncate()
-    threads, told = start(min(workers, len(lots)), work), time.monotonic()
+    threads, told = start(min(workers(), len(lots)), work), time.monotonic()
     while any(thread.is_alive() for thread in threads):
         time.sleep(0.2)
         now = time.monotonic()
         if now - told >= SIGN_OF_LIFE:
             told = now
             busy = [f"{name} ({now - since:.0f} s)" for name, since in list(running.items())]
-            report.voices.tell(f"# running: {', '.join(busy) or 'nothing'}")
+            report.tell(*comment(f"running: {', '.join(busy) or 'nothing'}"))
 
 
-def run_all(chosen, report, failed):
+def run_all(chosen, report, failed, voices):
     """In the order of the modules."""
     for beside, mine in itertools.groupby(chosen, lambda case: case.group in SIDE_BY_SIDE):
         if beside:
-            run_beside(list(mine), failed, report)
+            run_beside(list(mine), failed, report, voices)
             continue
         for case in mine:
-            report.voices.tell(f"# {title(case)} ...")
+            report.tell(*comment(f"{title(case)} ..."))
             report.add(run(case, failed))
 
 
-def perform(chosen, out):
+def perform(chosen, out, what="test", asked=""):
     """Build, run and report; returns the exit status."""
-    voices, begun = Voices(out), time.monotonic()
-    report, before = Report(voices), sys.stdout
+    voices, begun, before = Voices(out), time.monotonic(), sys.stdout
     sys.stdout = voices
     try:
-        voices.tell("TAP version 14", f"1..{len(chosen)}")
-        failed = build_kernels(chosen)
-        built = time.monotonic() - begun
-        run_all(chosen, report, failed)
-        spent = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in report.times().items())
-        voices.tell(f"# time: kernels {built:.0f} s; cases, {WORKERS} side by side: {spent}; "
-                    f"{(time.monotonic() - begun) / 60:.1f} minutes in all")
-        return report.end(len(chosen))
+        with Report(what, len(chosen), voices.tell, asked) as report:
+            failed = build_kernels(chosen)
+            built = time.monotonic() - begun
+            run_all(chosen, report, failed, voices)
+            spent = ", ".join(f"{name} {seconds:.0f} s"
+                              for name, seconds in times(report.results).items())
+            return report.end(f"# time: kernels {built:.0f} s; cases, {workers()} side by side: "
+                              f"{spent}; {(time.monotonic() - begun) / 60:.1f} minutes in all")
     finally:
         sys.stdout = before
 
 
-def _main(argv, modules):
-    # Titles of cases have this sign, too.
-    words = [w for w in argv if not SETTING.match(w)]
-    named = {**os.environ, **dict(w.split("=", 1) for w in argv if SETTING.match(w))}
-    globs = [g.strip() for g in [*words, *named.get("ONLY", "").split(",")] if g.strip()]
+def _main(argv, modules, what):
+    globs = settings.patterns(argv)
     chosen = choose(load(modules), globs)
-    if named.get("LIST", "") not in ("", "0"):
+    if not chosen:
+        raise LabError(f"no case matches {' '.join(globs)}; make {what} LIST=1 lists them")
+    if settings.listing(argv):
         for case in chosen:
             say(title(case))
         return 0
     packages.need(*(("build", "boot") if globs else NEEDS))
-    if not chosen:
-        say(f"# no case matches {' '.join(globs)}; LIST=1 lists them")
-    return perform(chosen, sys.stdout)
+    return perform(chosen, sys.stdout, what, " ".join(globs))
 
 
 def main(argv):
-    return _main(argv, MODULES)
+    return _main(argv, MODULES, "test")
 
 
 def long_main(argv):
-    return _main(argv, LONG_MODULES)
+    return _main(argv, LONG_MODULES, "test-long")

@@ -78,6 +78,7 @@ class _Parser:
         self.root = Test("the log")
         self.stack = [(-1, self.root)]		# (indent of its own result line, Test)
         self.seen = False
+        self.step = 4		# KUnit's; ktap.rst has 2
 
     def top(self):
         return self.stack[-1][1]
@@ -88,7 +89,7 @@ class _Parser:
         elif not self.seen:
             return
         elif match := _SUBTEST.match(text):
-            self._subtest(len(match[1]) - 4, match[2])
+            self._subtest(len(match[1]) - self.step, match[2])
         elif match := _PLAN.match(text):
             self._plan(len(match[1]), int(match[2]), match[4])
         elif match := _RESULT.match(text):
@@ -103,7 +104,9 @@ class _Parser:
                 self.root.problems.append("a second KTAP header: did the kernel start twice?")
             self.seen = True
         else:
-            self._open(indent - 4, "")
+            if len(self.stack) == 1 and indent in (2, 4):
+                self.step = indent
+            self._open(indent - self.step, "")
 
     def _open(self, indent, name):
         self._close_to(indent)
@@ -119,7 +122,7 @@ class _Parser:
             self._open(indent, name)
 
     def _plan(self, indent, count, skip):
-        if self.stack[-1][0] != (indent - 4 if indent else -1):
+        if self.stack[-1][0] != (indent - self.step if indent else -1):
             self._close_to(indent)
         test = self.top()
         if test.planned is not None:

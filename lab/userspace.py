@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.common import BUILD, ROOT, LabError, jobs, main, quoted, say, show
+from lab.ktap import STEP, comment
 
 HERE = ROOT / "lab" / "userspace"
 OUT = BUILD / "userspace"
@@ -172,27 +173,31 @@ def build(program):
     return capture(program.command(), BUILD_SECONDS)
 
 
-def indent(text, mark=""):
-    for line in text.splitlines():
-        say(f"    {mark}{line}")
-
-
 def broken(output):
     """The subtests that failed, by name."""
     return [line.split(" - ", 1)[1] for line in output.splitlines()
             if line.startswith("not ok ") and " - " in line]
 
 
+def say_inside(program, output):
+    """What a program said, as the subtests of its line: it knows its plan at the end only."""
+    lines = output.splitlines()
+    plan = [line for line in lines if line.startswith("1..")]
+    for line in ["KTAP version 1", f"# Subtest: {program.name}", *plan,
+                 *(line for line in lines if line not in plan)]:
+        say(STEP + line)
+
+
 def judge(number, program, built):
     """Run one built program and say its line; the names of what failed."""
     status, output = built
     if status:
-        indent(f"$ {quoted(program.command())}\n{output}", "# ")
+        for line in comment(f"$ {quoted(program.command())}\n{output}"):
+            say(line)
         say(f"not ok {number} - {program.name} # does not build")
         return [program.name]
     status, output = capture([*program.runner, program.binary, *program.args], RUN_SECONDS)
-    indent("# Subtest: " + program.name)
-    indent(output)
+    say_inside(program, output)
     bad = broken(output)
     if not status and not bad and "\n1.." in output:
         say(f"ok {number} - {program.name}")

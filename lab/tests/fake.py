@@ -112,6 +112,16 @@ def tarball(tree_dir, path):
     return path
 
 
+def own_logs(test):
+    """Logs of this test; those of the lab are the user's."""
+    folder = Path(tempfile.mkdtemp(prefix="lab-test-"))
+    test.addCleanup(shutil.rmtree, folder)
+    patch = mock.patch.object(common, "LOGS", folder)
+    patch.start()
+    test.addCleanup(patch.stop)
+    return folder
+
+
 class Fake(unittest.TestCase):
     """root, build and cache in a temporary directory; KSRC is a tarball of the fake kernel."""
 

@@ -19,6 +19,7 @@ from lab import check, checks, common, kconfig, packages, tree as trees
 from lab.checks import compile as compiling
 from lab.checks import repository, source
 from lab.patches import Maintainers
+from lab.tests import fake
 
 TAG = "// SPDX-License-Identifier: GPL-2.0\n"
 
@@ -338,9 +339,10 @@ mm/page_alloc.c:9:1: error: bad thing
 class Runner(unittest.TestCase):
     def perform(self, *functions):
         out, log = io.StringIO(), io.StringIO()
+        fake.own_logs(self)
         with contextlib.redirect_stdout(out):
-            counts = check.perform([(f"c{n}", f) for n, f in enumerate(functions)], None, log)
-        return counts, out.getvalue(), log.getvalue()
+            status = check.perform([(f"c{n}", f) for n, f in enumerate(functions)], None, log)
+        return status, out.getvalue(), log.getvalue()
 
     def test_outcomes(self):
         def skips(_):
@@ -351,15 +353,23 @@ class Runner(unittest.TestCase):
 
         def breaks(_):
             raise KeyError("bug")
-        counts, out, log = self.perform(lambda _: [], lambda _: ["a.c:1: bad"], skips, errs,
+        status, out, log = self.perform(lambda _: [], lambda _: ["a.c:1: bad"], skips, errs,
                                         breaks)
-        self.assertEqual(counts, {"passed": 1, "failed": 3, "skipped": 1})
-        self.assertEqual(check.closing(counts), "1 passed, 3 failed, 1 skipped")
+        self.assertEqual((status, out.splitlines()[-1]), (1, "1 passed, 3 failed, 1 skipped"))
         self.assertEqual([line.split(" - ")[0] for line in out.splitlines() if "ok " in line],
                          ["ok 1", "not ok 2", "ok 3", "not ok 4", "not ok 5"])
         self.assertIn("#   a.c:1: bad", out)
         self.assertIn("SKIP no compiler", out)
         self.assertIn("KeyError", log)
+
+    def test_good_or_nothing(self):
+        self.assertEqual(self.perform(lambda _: [])[0], 0)
+        self.assertEqual(self.perform()[0], 1)
+
+    def test_many_findings(self):
+        _, out, log = self.perform(lambda _: [f"a.c:{n}: bad" for n in range(99)])
+        self.assertIn(f"#   and {99 - check.SHOWN} more: ", out)
+        self.assertIn("a.c:98: bad", log)
 
     def test_all_checks_have_names_of_their_own(self):
         names = [name for name, _ in check.load()]

@@ -11,7 +11,7 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from lab import chroot, common, fresh, packages
+from lab import chroot, common, fresh, ktap, packages
 from lab.git import Git
 from lab.tests.fake import write
 
@@ -79,22 +79,24 @@ class Perform(Folder):
             log.write_text(said)
             return status
         rows = []
-        with mock.patch.object(fresh, "say", rows.append):
-            status = fresh.perform(mock.Mock(enter=enter), [f"make {name}" for name in answers])
+        with ktap.Report("fresh", len(answers), lambda *lines: rows.extend(lines)) as report:
+            status = fresh.perform(mock.Mock(enter=enter), [f"make {name}" for name in answers],
+                                   report)
         return status, rows
 
     def test_good(self):
         status, rows = self.perform(run=("a panic, explained\n", 0),
                                     test=("# x\n5 passed, 0 failed, 1 skipped\n", 0))
         self.assertEqual((status, rows[-1]), (0, "2 passed, 0 failed"))
-        self.assertEqual(rows[:2], ["ok 1 - make run # 0 s",
-                                    "ok 2 - make test # 0 s: 5 passed, 0 failed, 1 skipped"])
+        self.assertEqual(rows[2:5], ["ok 1 - make run # 0.0 s",
+                                     "#   5 passed, 0 failed, 1 skipped",
+                                     "ok 2 - make test # 0.0 s"])
 
     def test_failure_is_explained_and_the_next_one_runs(self):
         status, rows = self.perform(run=("first\nlast words\n", 2),
                                     test=("5 passed, 0 failed\n", 0))
         self.assertEqual((status, rows[-1]), (1, "1 passed, 1 failed"))
-        self.assertTrue(rows[0].startswith("not ok 1 - make run"))
+        self.assertIn("not ok 1 - make run # 0.0 s", rows)
         self.assertIn("#   | last words", rows)
         self.assertIn("fresh-run.log", "\n".join(rows))
 
@@ -309,7 +311,8 @@ class Main(Folder):
                 mock.patch.object(fresh, "bare", lambda _: contextlib.nullcontext("machine")), \
                 mock.patch.object(fresh, "perform", return_value=1) as perform:
             self.assertEqual(fresh.main(["ALL=1"]), 1)
-        perform.assert_called_once_with("machine", ["make run", "make test", "make check"])
+        perform.assert_called_once_with("machine", ["make run", "make test", "make check"],
+                                        mock.ANY)
 
 
 if __name__ == "__main__":

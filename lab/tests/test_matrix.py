@@ -9,6 +9,7 @@ from unittest import mock
 from lab import build, matrix, qemu, tap
 from lab.common import LabError
 from lab.judge import Kind, Outcome
+from lab.tests import fake
 
 TARGET = matrix.TARGETS[0]
 SUITE = "    KTAP version 1\n    # Subtest: {0}\n    1..1\n    {1} 1 one{2}\n{3} {4} {0}\n"
@@ -89,6 +90,7 @@ class Matrix(unittest.TestCase):
         self.assertFalse(matrix.Row("x", "yes", "yes").good)
 
     def test_exit_status_and_closing_line(self):
+        fake.own_logs(self)
         for good, status in ((True, 0), (False, 1)):
             said = io.StringIO()
             row = matrix.Row("x", passed=3, why="" if good else "because")
@@ -97,6 +99,9 @@ class Matrix(unittest.TestCase):
                 self.assertEqual(matrix.main(["arm64"]), status)
             self.assertEqual(said.getvalue().splitlines()[-1],
                              f"{int(good)} passed, {int(not good)} failed")
+            results = tap.parse(said.getvalue())
+            self.assertEqual((results.count(tap.PASS), results.count(tap.FAIL)),
+                             (int(good), int(not good)))
 
     def test_names_can_be_typed(self):
         self.assertEqual(matrix.chosen(["arm64*"]), ["arm64, 4K pages", "arm64, 64K pages"])

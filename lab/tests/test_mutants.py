@@ -12,6 +12,7 @@ from unittest import mock
 from lab import common, mutants, tree
 from lab.mutant_list import Edit, Mutant
 from lab.mutant_list_panic import MUTANTS
+from lab.tests import fake
 
 
 def one(*edits, killer="user p", test="the_test"):
@@ -94,6 +95,7 @@ class Verdict(unittest.TestCase):
     def run_inner(self, verdicts, sick=()):
         table = [one(("a.c", "", ""), test=f"t{n}") for n in range(len(verdicts))]
         out = io.StringIO()
+        fake.own_logs(self)
         with mock.patch.object(mutants, "MUTANTS", table), \
                 mock.patch.object(mutants, "sick", return_value=dict(sick)), \
                 mock.patch.object(mutants, "judge", side_effect=[(v, "said") for v in verdicts]), \
@@ -106,7 +108,7 @@ class Verdict(unittest.TestCase):
         self.assertEqual((status, lines[-1]), (0, "2 passed, 0 failed"))
         status, lines = self.run_inner([True, False])
         self.assertEqual((status, lines[-1]), (1, "1 passed, 1 failed"))
-        self.assertTrue(lines[3].startswith("not ok 2 - m: said"))
+        self.assertRegex("\n".join(lines), r"(?m)^#   said\nnot ok 2 - m # \d")
 
     def test_a_sick_test_kills_nothing(self):
         status, lines = self.run_inner([True], {"t0": "red without any mutant"})

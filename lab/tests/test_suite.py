@@ -12,7 +12,7 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from lab import build, cases, kconfig, suite, tap
+from lab import build, cases, common, kconfig, suite, tap
 from lab.cases import unit, witness
 from lab.common import ROOT, LabError
 
@@ -30,7 +30,8 @@ def fails(error):
 def performed(*chosen, builds=None):
     """Status, output lines and parsed results of a suite of these cases."""
     out = io.StringIO()
-    with mock.patch.object(suite, "build_kernels", return_value=builds or {}):
+    with mock.patch.object(suite, "build_kernels", return_value=builds or {}), \
+            tempfile.TemporaryDirectory() as logs, mock.patch.object(common, "LOGS", Path(logs)):
         status = suite.perform(list(chosen), out)
     return status, out.getvalue().splitlines(), tap.parse(out.getvalue())
 
@@ -49,11 +50,21 @@ class Outcomes(unittest.TestCase):
 
     def test_whatever_is_raised_is_a_failure(self):
         for error in (cases.Failure("no"), LabError("no"), AssertionError("no"), KeyError("no"),
-                      SystemExit(0), KeyboardInterrupt("no")):
+                      SystemExit(0)):
             status, last, lines, results = self.one(fails(error))
             self.assertEqual((status, last), (1, "0 passed, 1 failed"), repr(error))
             self.assertEqual(results.count(tap.FAIL), 1)
         self.assertIn("# failed: made-up: it holds", lines)
+
+    def test_interruption_ends_all_of_it(self):
+        """... and what is side by side, where no ^C arrives, has failed."""
+        ran = []
+        for error in (KeyboardInterrupt, common.Terminated):
+            with self.assertRaises(error):
+                performed(case(fails(error())), case(ran.append))
+        self.assertEqual(ran, [])
+        status, lines, _ = performed(case(fails(KeyboardInterrupt()), group="silent"))
+        self.assertEqual((status, lines[-1]), (1, "0 passed, 1 failed"))
 
     def test_reason_is_shown(self):
         self.assertIn("#   two\n#   lines", "\n".join(self.one(fails(LabError("two\nlines")))[2]))
@@ -108,14 +119,14 @@ class Parts(unittest.TestCase):
             note.part("a")
             note.part("b")
         lines = self.check(run, 0, "2 passed, 0 failed")
-        self.assertIn("    ok 2 - b", lines)
+        self.assertIn("  ok 2 - b", lines)
 
     def test_failed_part_fails_the_case(self):
         def run(note):
             note.part("a")
             note.part("b", suite.FAIL, "off by one")
         lines = self.check(run, 1, "1 passed, 1 failed")
-        self.assertIn("    #   off by one", lines)
+        self.assertIn("  #   off by one", lines)
         self.assertIn("# failed: made-up: it holds: b", lines)
 
     def test_failure_beside_good_parts_counts(self):
@@ -160,6 +171,13 @@ class Choosing(unittest.TestCase):
         self.assertEqual(self.names("silent:*"), ["1 CPU", "4 CPUs"])
         self.assertEqual(self.names("silent: 4*", "off"), ["4 CPUs", "one NOP"])
         self.assertEqual(self.names("nothing"), [])
+
+    def test_nothing_chosen_is_an_error(self):
+        for words in (["nothing:*"], ["nothing:*", "LIST=1"]):
+            with mock.patch.object(suite.packages, "need") as need, \
+                    self.assertRaisesRegex(LabError, "no case matches nothing:.*LIST=1"):
+                suite.main(words)
+            need.assert_not_called()
 
     def test_missing_module_is_a_case_that_fails(self):
         found = suite.load(["there_is_no_such_module"])

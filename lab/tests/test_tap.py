@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The KTAP reader, above all where a careless one would say 'pass'."""
 
+import re
 import unittest
 
 from lab import tap
@@ -46,6 +47,13 @@ class Parse(unittest.TestCase):
         for problem in problems:
             self.assertIn(problem, said)
         return results
+
+    def test_two_blanks_for_each_level(self):
+        """As ktap.rst has it; KUnit has four."""
+        text = re.sub(r"(?m)^( +)(?=\S)", lambda found: found[1][::2], GOOD)
+        self.assertIn("\n  ok 3 three\n", text)
+        self.assertEqual(outcomes(tap.parse(text)), outcomes(tap.parse(GOOD)))
+        self.assertEqual(tap.parse(text).problems, [])
 
     def test_good(self):
         results = tap.parse(GOOD)

@@ -24,6 +24,16 @@ class Judge(unittest.TestCase):
     def test_good_run_passes(self):
         self.assertEqual(judged((0, ""), (0, "ok 1 - a\n1..1\n")), ([], "ok 1 - p"))
 
+    def test_plan_is_said_first(self):
+        program = SimpleNamespace(name="p", binary=Path("p"), args=(), runner=())
+        ran = (1, "# x\nok 1 - a\nnot ok 2 - b\n1..2\n")
+        out = io.StringIO()
+        with mock.patch.object(userspace, "capture", return_value=ran), \
+                contextlib.redirect_stdout(out):
+            userspace.judge(1, program, (0, ""))
+        self.assertEqual(out.getvalue(), "  KTAP version 1\n  # Subtest: p\n  1..2\n  # x\n"
+                         "  ok 1 - a\n  not ok 2 - b\nnot ok 1 - p # status 1\n")
+
     def test_build_failure_is_a_failure(self):
         bad, line = judged((1, "no such header"))
         self.assertEqual(bad, ["p"])
