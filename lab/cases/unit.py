@@ -3,13 +3,14 @@
 pure parts of the product in user space, and KUnit, under UML and in guests.
 """
 
+import contextlib
 import os
 import subprocess
 import sys
 import time
 import unittest
 
-from lab import build, child, packages, qemu, settings, tap, tree, uml
+from lab import build, child, common, packages, qemu, settings, source, tap, tree, uml
 from lab.cases import Failure, case
 from lab.cases.witness import agrees
 from lab.common import ROOT, say, scaled
@@ -24,6 +25,8 @@ CORRECTED = Allow("checker", r"cannot go offline: it holds table roots",
                   "what a test of the hardware suite causes")
 LIMIT = 600		# seconds for a program of tests
 PROGRESS = 10
+# What the lab's own tests may leave in a build folder.
+SCRATCH = {"linux", ".tree.lock", "check", "logs"}
 # These say what the machine is like and where things are.
 FACTS = {"JOBS", "LAB_BUILD", "LAB_CACHE", "LAB_RECORD", "PATH", "TERM"}
 # By these a user asks for something. Tests of the lab ask for themselves, and must come out the
@@ -66,6 +69,24 @@ def ktap_of(argv: list[str], env: dict[str, str] | None = None):
     return results
 
 
+@contextlib.contextmanager
+def own_folder():
+    """A build folder in which the tests find the tree, and whose other files are not the user's."""
+    users = common.build_folder(common.MAIN)		# no matter which base is asked for
+    with source.staging(common.BUILD) as folder:
+        for name in (common.TREE.name, ".tree.lock"):
+            if (users / name).exists():
+                (folder / name).symlink_to(users / name)
+        yield folder
+
+
+def left(folder):
+    """What tests have written where a user's files would be."""
+    found = [path for path in folder.iterdir() if path.name not in SCRATCH]
+    found += [*folder.glob("logs/*.summary"), *folder.glob("logs/*.xml")]
+    return sorted(str(path.relative_to(folder)) for path in found)
+
+
 @case(name="the lab itself")
 def lab(note):
     # What the tests need they look for themselves. On a new machine this takes longer than
@@ -73,9 +94,14 @@ def lab(note):
     packages.need("source", "lint", "python")
     tree.ensure()
     env = {name: value for name, value in os.environ.items() if name not in SETTINGS}
-    results = ktap_of([sys.executable, "-m", "lab.cases.unit"], env=env)
+    with own_folder() as folder:
+        env = {"LAB_CACHE": str(common.CACHE), **env, "LAB_BUILD": str(folder)}
+        results = ktap_of([sys.executable, "-m", "lab.cases.unit"], env=env)
+        found = left(folder)
     take(note, results, "lab.tests.")
     whole(results)
+    if found:
+        raise Failure(f"tests write what is the user's below build/: {', '.join(found)}")
 
 
 @case(name="user space")

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 """No test writes where the user's files go: mails, edits, reports of the last run."""
 
+import contextlib
+import io
+import tempfile
 import unittest
+from pathlib import Path
 from unittest import mock
 
-from lab import cases, suite
-from lab.cases import series
+from lab import cases, common, suite, tap
+from lab.cases import series, unit
 from lab.tests import fake
 
 
@@ -32,6 +36,35 @@ class Series(fake.Fake):
         return {str(path.relative_to(self.build)): path.read_bytes()
                 for path in self.build.rglob("*") if path.is_file()
                 and not path.is_relative_to(self.tree / ".git") and path.suffix != ".lock"}
+
+
+class Users(unittest.TestCase):
+    """The guard of lab/cases/unit.py: no test writes where the user's files go."""
+
+    def test_what_tests_leave(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            for path in ("linux", "check", "logs"):
+                (folder / path).mkdir()
+            (folder / "logs/olddefconfig-x86.log").touch()
+            self.assertEqual(unit.left(folder), [])
+            for path in ("series", "before-refresh", "linux.discarded"):
+                (folder / path).mkdir()
+            (folder / "logs/test.summary").touch()
+            self.assertEqual(unit.left(folder), ["before-refresh", "linux.discarded",
+                                                 "logs/test.summary", "series"])
+
+    def test_case_that_runs_such_a_test_fails(self):
+        def writes(_argv, env):
+            (Path(env["LAB_BUILD"]) / "series").mkdir()
+            return tap.parse("KTAP version 1\n1..1\nok 1 lab.tests.a\n")
+        with tempfile.TemporaryDirectory() as name, \
+                mock.patch.multiple(common, BUILD=Path(name), TREE=Path(name) / "linux"), \
+                mock.patch.object(unit.packages, "need"), mock.patch.object(unit.tree, "ensure"), \
+                mock.patch.object(unit, "ktap_of", writes), \
+                contextlib.redirect_stdout(io.StringIO()), \
+                self.assertRaisesRegex(cases.Failure, "below build/: series"):
+            unit.lab(suite.Note())
 
 
 if __name__ == "__main__":
