@@ -14,7 +14,8 @@ from lab.patches import parse
 
 LIMITS = {".c": 800, ".h": 800, ".py": 500}
 # What cannot or must not carry a tag: data, texts that become mails, the pointer to the licence.
-UNTAGGED = re.compile(r"\.json$|^Documentation/ABI/|^lab/tests/(cases|reports)/|^patches/(series|cover-letter|[^/]*\.patch)$")
+UNTAGGED = re.compile(r"\.json$|^LICENSES/|^Documentation/ABI/|^lab/tests/(cases|reports)/|^patches/(series|cover-letter|[^/]*\.patch)$")
+SPDX = re.compile(r"SPDX-License-Identifier: ([\w.-]*\w(?: (?:AND|OR|WITH) [\w.-]*\w)*)")
 # Folders that are somewhere on one machine only. What a guest or a container has is not meant.
 HOMES = re.compile(r"(?<![\w.])/(?:home|Users|root|work|mnt)/[\w.-]+")
 MIRRORS = re.compile(r"\b(?:deb|ftp|http|security|snapshot)(?:\.\w+)?\.debian\.org\b")
@@ -48,14 +49,19 @@ def sizes(tree):
     return bad
 
 
-@check("every file names its licence")
+@check("every file names its licence, and the text of that is there")
 def licences(tree):
-    bad = []
+    bad, texts = [], {path.name for path in (tree.root / "LICENSES").glob("*/*")}
     for name in files(tree.root):
-        head = text_of(tree.root / name).splitlines()[:4]
-        if not UNTAGGED.search(name) and not any("SPDX-License-Identifier:" in line
-                                                 for line in head):
+        if UNTAGGED.search(name):
+            continue
+        head = "\n".join(text_of(tree.root / name).splitlines()[:4])
+        tag = SPDX.search(head)
+        if not tag:
             bad.append(f"{name}: no SPDX-License-Identifier in its first lines")
+            continue
+        bad += [f"{name}: LICENSES/ has no text of {word}"
+                for word in re.split(r" (?:AND|OR|WITH) ", tag[1]) if word not in texts]
     return bad
 
 

@@ -71,11 +71,14 @@ class Repository(Planted):
         self.assertEqual(repository.sizes(self.tree), [])
 
     def test_licences(self):
+        self.plant("LICENSES/preferred/GPL-2.0", "all of it")
         self.plant("a.c", TAG)
         self.plant("data.json", "{}")
         self.assertEqual(repository.licences(self.tree), [])
         self.plant("b.c", "\n" * 5 + TAG)
         self.finds(repository.licences, "b.c")
+        self.plant("c.h", "/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */")
+        self.finds(repository.licences, "c.h", "no text of Linux-syscall-note")
 
     def test_machine_paths(self):
         self.plant("a.py", 'X = "/usr/bin/python3"  # build/linux, arch/work/x, /proc/self\n')
