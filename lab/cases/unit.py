@@ -13,7 +13,7 @@ import unittest
 from lab import build, child, common, packages, qemu, settings, source, tap, tree, uml
 from lab.cases import Failure, case
 from lab.cases.witness import agrees
-from lab.common import ROOT, say, scaled
+from lab.common import ROOT, quoted, say, scaled, show
 from lab.splat import Allow
 
 SUITES = ("dual_bitmap", "page_consistency")
@@ -50,10 +50,17 @@ def whole(results):
 
 
 def ktap_of(argv: list[str], env: dict[str, str] | None = None):
-    """The results of a program that prints KTAP; failures and signs of life are shown."""
+    """The results of a program that prints KTAP; failures and signs of life are shown.
+
+    What else it says goes to a log: between our own lines it could be taken for a result.
+    """
     lines, begun, told, limit = [], time.monotonic(), time.monotonic(), scaled(LIMIT)
-    with child.running(argv, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True,
-                       errors="replace") as program:
+    common.LOGS.mkdir(parents=True, exist_ok=True)
+    log = common.LOGS / f"{argv[-1]}.log"
+    say(f"$ {quoted(argv)}   # log: {show(log)}")
+    with open(log, "w", encoding="utf-8") as heard, \
+            child.running(argv, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=heard, text=True,
+                          errors="replace") as program:
         for line in program.stdout:
             lines.append(line)
             if "not ok " in line or time.monotonic() - told > PROGRESS:

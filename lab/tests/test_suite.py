@@ -15,6 +15,7 @@ from unittest import mock
 from lab import build, cases, common, kconfig, suite, tap
 from lab.cases import unit, witness
 from lab.common import ROOT, LabError
+from lab.tests import fake
 
 
 def case(run, name="it holds", group="made-up", kernels=()):
@@ -354,6 +355,15 @@ class Unit(unittest.TestCase):
         self.assertEqual([test.outcome for _, test in results.leaves()],
                          [tap.FAIL, tap.PASS, tap.FAIL, tap.SKIP, tap.FAIL, tap.FAIL])
         self.assertEqual(results.problems, [])
+
+    def test_what_a_program_says_beside_its_results(self):
+        logs, script = fake.own_logs(self), "echo KTAP version 1; echo 1..1; echo ok 1 - a; " \
+            "echo ok 2 - b >&2"
+        with mock.patch.object(unit, "say") as said:
+            results = unit.ktap_of(["sh", "-c", script + ";:", "x"])
+        self.assertEqual([name for name, _ in results.leaves()], ["a"])
+        self.assertEqual((logs / "x.log").read_text(), "ok 2 - b\n")
+        self.assertIn("x.log", str(said.call_args_list[0]))
 
     def test_crash_and_missing_results(self):
         note = suite.Note()
