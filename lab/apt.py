@@ -38,7 +38,8 @@ class System:
         found = re.findall(rf"^\s*{re.escape(package)}\s*\|\s*(\S+)\s*\|.* {index}$",
                            self.ask("madison", package), re.M)
         if not found:
-            raise LabError(f"it knows no {'source ' if index == 'Sources' else ''}package {package}")
+            kind = "source package" if index == "Sources" else "package"
+            raise LabError(f"it knows no {kind} {package}")
         return found
 
     def candidate(self, package, preferred):

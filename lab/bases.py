@@ -45,7 +45,10 @@ def known() -> list[str]:
 
 def check() -> None:
     """Refuse a BASE= that is not there."""
-    if not lock_path(common.BASE).exists():
+    from lab import source, tree		# pylint: disable=import-outside-toplevel
+    port = tree.load_record().get("port")	# refresh will write its lock
+    if not lock_path(common.BASE).exists() and \
+            not (port and source.release(port["version"]) == common.BASE):
         raise LabError(f"BASE={common.BASE}: there is no such base; there "
                        f"{'are' if len(known()) > 1 else 'is'} {', '.join(known())} "
                        f"({common.MAIN} without BASE=)\n"
@@ -133,7 +136,8 @@ def _compose_new(main: Product, own: Files, dropped: list[str], files: Files) ->
     gone -= {name for patch in patches for name in patch.new_files}
     files.update((name, read(main.root / name)) for name in main.overlay() if name not in gone)
     if (main.root / "MAINTAINERS").exists():
-        text, used = (main.root / "MAINTAINERS").read_text(), {t for p in patches for t in p.entries}
+        text = (main.root / "MAINTAINERS").read_text()
+        used = {title for patch in patches for title in patch.entries}
         text = remove_entries(text, [t for t in Maintainers(text).entries if t not in used])
         files["MAINTAINERS"] = text.encode(), False
     files.update((name[8:], data) for name, data in own.items() if name.startswith("overlay/"))

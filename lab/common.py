@@ -23,7 +23,8 @@ def build_folder(base: str) -> Path:
     """Each base has a build folder of its own; LAB_BUILD, if given, is that of BASE."""
     if os.environ.get("LAB_BUILD") and base == BASE:
         return Path(os.environ["LAB_BUILD"]).resolve()
-    return (ROOT / "build" / ("" if base == MAIN else base)).resolve()
+    top = os.environ.get("LAB_BUILD") or ROOT / "build"
+    return (Path(top) / ("" if base == MAIN else base)).resolve()
 
 
 BUILD = build_folder(BASE)

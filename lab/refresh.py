@@ -13,7 +13,7 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab import bases, common, packages, source, stages, tree, unsaved
+from lab import bases, common, packages, port, source, stages, tree, unsaved
 from lab.common import LabError, locked, say, show
 from lab.git import Git, LAB_DATE, LAB_EMAIL, LAB_NAME
 from lab.patches import NAME, PART, PLACES, Patch, Product, parse, remove_entries, slug, titles
@@ -313,9 +313,9 @@ def same_change(one: bytes, other: bytes) -> bool:
     return HUNK.sub(rb"@@\1\2", one) == HUNK.sub(rb"@@\1\2", other)
 
 
-def keep_lines(prod: Product, repo: Path, base: dict) -> None:
+def keep_lines(prod: Product, repo: Path, record: dict) -> None:
     """On another kernel than that of the patch files, line numbers alone are no change."""
-    if common.BASE == common.MAIN and source.exact(base):
+    if common.BASE == common.MAIN and (source.exact(record["base"]) or record.get("port")):
         return
     main = bases.by_slug(Product(common.ROOT).names())
     for path in (repo / "patches").glob("*.patch"):
@@ -450,6 +450,7 @@ def refresh():
     record, prod = tree.load_record(), tree.product()
     if not record.get("base"):
         raise LabError(f"there is no {show(common.TREE)} to refresh from; make tree makes it")
+    port.refuse_another(record)
     git = Git(common.TREE)
     same_repo, again = record.get("key") == prod.fingerprint(), bool(record.get("installing"))
     found = Tree(common.TREE)
@@ -473,6 +474,7 @@ def refresh():
     if git("rev-parse", "HEAD") != found.head:
         raise LabError(f"{show(common.TREE)} got another commit while refresh worked; what was "
                        "there before is in the repository\nmake refresh brings the rest.")
+    port.finish(record)
     prod = tree.product()
     unsaved.remember(git, unsaved.REFRESHED, found.head, "make refresh")
     git("reset", "-q", "--mixed", new.head)
@@ -488,7 +490,7 @@ def _staged(found, prod, scratch):
     git, repo = found.git, scratch / "repo"
     repo.mkdir()
     found.write(repo, scratch, prod)
-    keep_lines(prod, repo, tree.load_record()["base"])
+    keep_lines(prod, repo, tree.load_record())
     new = tree.assemble(Product(repo), common.TREE)
     _same_commits(git, [step.commit for step in found.steps], new.commits, bool(found.edits))
     wanted = found.expected(scratch)

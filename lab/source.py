@@ -67,10 +67,11 @@ def wanted(version: str) -> bool:
 def ways() -> str:
     """How people can supply the release that is wanted."""
     locked, name = lock(), release(lock()["version"])
+    suites = ", ".join(locked["suites"])
     return f"""Ways to supply a {name}:
-  make tree KSRC=/path/to/linux-{locked['version']}.tar.xz   (a tarball, from kernel.org or a distribution)
+  make tree KSRC=/path/to/linux-{locked['version']}.tar.xz   (from kernel.org or a distribution)
   make tree KSRC=/path/to/linux                 (an unpacked tree or a git checkout of v{name}.y)
-  apt-get install linux-source-{name}             (Debian's patched tree; {', '.join(locked['suites'])})"""
+  apt-get install linux-source-{name}             (Debian's patched tree; {suites})"""
 
 
 def sha256(path):
@@ -227,7 +228,7 @@ def _upstream(root: apt.System) -> Source:
     with staging(store()) as part:
         tarball = root.upstream(locked["package"], version, part)
         origin = f"upstream tarball of Debian's {locked['package']} {version} ({root.name})"
-        if same and sha256(tarball) != locked["sha256"]:
+        if same and locked["sha256"] and sha256(tarball) != locked["sha256"]:
             say(f"notice: {tarball.name} is not the file that is locked\n"
                 f"  locked   {locked['sha256']}\n  fetched  {sha256(tarball)}")
         return keep(tarball, origin, makeshift=not same)
@@ -250,9 +251,16 @@ def _from_kernel_org() -> Source:
         return keep(part / name, url)
 
 
+def patched() -> dict:
+    """Of the lock: Debian's own tree of the same release."""
+    if not (found := lock().get("patched")):
+        raise LabError(f"bases/{common.BASE}/lock knows none")
+    return found
+
+
 def _installed() -> Source:
     """Debian's patched tree where it is on this machine: installed, or fetched by anybody."""
-    locked = lock()["patched"]
+    locked = patched()
     places = [Path("/usr/src") / locked["tarball"], store() / locked["tarball"]]
     for path in places:
         if path.exists() and (digest := sha256(path)) == locked["sha256"]:
@@ -262,7 +270,7 @@ def _installed() -> Source:
 
 
 def _packaged(root: apt.System, package: str = "") -> Source:
-    locked = lock()["patched"]
+    locked = patched()
     package = package or locked["package"]
     version = root.candidate(package, preferred=locked["package_version"])
     with staging(store()) as part:
@@ -272,6 +280,12 @@ def _packaged(root: apt.System, package: str = "") -> Source:
         if len(tarballs) != 1:
             raise LabError(f"{deb.name} holds no kernel tarball")
         return keep(tarballs[0], f"Debian package {package} {version} ({root.name})", True)
+
+
+def at_hand() -> Source:
+    """The release that is wanted, if it need not be fetched."""
+    kept = from_cache() or from_cache(makeshift=True)
+    return kept if kept and wanted(kept.path.name) else _installed()
 
 
 def _kept() -> Source:
@@ -362,14 +376,13 @@ def judge(source, version, tree_hash):
     if tree_hash == locked["tree"]:
         how = "sha256 and git tree" if source.sha256 == locked["sha256"] else "git tree"
         return Verdict(version, True, f"verified: {how} as in {name}")
-    if source.sha256 == locked["sha256"] and not locked["tree"]:
+    if source.sha256 and source.sha256 == locked["sha256"] and not locked["tree"]:
         return Verdict(version, True, f"verified: sha256 as in {name}, which can have its git tree "
                                       f"now: {tree_hash}")
-    patched = locked.get("patched", {})
-    if tree_hash == patched.get("tree"):
-        return Verdict(version, False, f"this is Linux {version} with Debian's patches, git tree as "
-                                       f"in {name}; upstream's tree, which is the verified one, could "
-                                       "not be had")
+    if tree_hash == locked.get("patched", {}).get("tree"):
+        return Verdict(version, False, f"this is Linux {version} with Debian's patches, git tree "
+                                       f"as in {name}; upstream's tree, which is the verified one, "
+                                       "could not be had")
     if not wanted(version):
         return Verdict(version, False, f"UNVERIFIED BASE: this is Linux {version}, the series is "
                                        f"written for {release(locked['version'])}; every patch has "

@@ -51,12 +51,13 @@ def write_record(repo: Path | None = None, **changes) -> None:
 
 # --- the base ------------------------------------------------------------
 
-def make_base(found: source.Source, work: Path) -> None:
+def make_base(found: source.Source, work: Path, without: list[str] = ()) -> None:
     """A git repository at work (new), with its record: one commit, the kernel source found."""
     work.mkdir()
     say(f"source: {found.origin}")
     with timed("unpacking"):
         version = source.unpack(found, work)
+        source.leave_out(work, without)
     git = Git(work)
     git("init", "-q", "-b", BRANCH, ".")
     for key, value in (("gc.auto", "0"), ("maintenance.auto", "false"),
@@ -138,8 +139,9 @@ def _change_base(old: dict, found: source.Source) -> None:
         try:
             new = _assembled(work)
         except LabError as error:
-            raise LabError(f"{error}\n{show(common.TREE)} is as it was, on Linux {old['version']}."
-                           f"{_how_to_port(found)}") from None
+            real = _conflicts(work) if isinstance(error, Rejected) else ""
+            raise LabError(f"{error}\n{real}{show(common.TREE)} is as it was, on Linux "
+                           f"{old['version']}.") from None
         checkout(Git(work), new.head)
         write_record(work, key=key, head=new.head, count=len(new.commits),
                      files=product().digests())
@@ -150,19 +152,6 @@ def _change_base(old: dict, found: source.Source) -> None:
         else:
             os.rename(common.TREE, part / "old")
         os.rename(work, common.TREE)
-
-
-def _how_to_port(found: source.Source) -> str:
-    record, dest = load_record(), "/other/dir"
-    if record.get("key") is None:
-        return ""			# the series is not in the tree, either
-    return ("\nTo bring the series to the new base, give that a build directory of its own, where "
-            "it stays alone:\n"
-            f"  LAB_BUILD={dest} make tree KSRC={found.path}\n"
-            f"  git -C {dest}/linux fetch --no-tags {common.TREE} {BRANCH}\n"
-            f"  git -C {dest}/linux cherry-pick {record['base']['commit'][:12]}..FETCH_HEAD"
-            "      (git says what to do at a conflict)\n"
-            f"  LAB_BUILD={dest} make refresh")
 
 
 def announce(base):
@@ -182,6 +171,29 @@ def _spare_edits(why: str, whole: bool = False, command: str = "make tree") -> l
     return unsaved.spare(Git(common.TREE), load_record().get("head"), why, whole,
                          f"  {command + ' FORCE=1':<20}throws it away"
                          + (", but keeps a copy" if command == "make tree" else ""))
+
+
+class Rejected(LabError):
+    """The series does not apply."""
+
+
+def _conflicts(work: Path) -> str:
+    """What a merge of the series into the other release at work would meet, and how to do it."""
+    from lab import port		# pylint: disable=import-outside-toplevel
+    git, text = Git(work), ""
+    if source.wanted(load_record(work)["base"]["version"]):
+        return ""
+    try:
+        if work != common.TREE and load_record().get("key"):
+            git.env["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = str(common.TREE / ".git/objects")
+            commits = assemble(product(), common.TREE).commits
+        else:
+            commits = port.old_series(git)
+        text = port.explain(git, commits, "base") + "\n"
+    except LabError as error:
+        say(f"notice: what conflicts cannot be told: {str(error).splitlines()[0]}")
+    return text + f"make port KSRC={os.environ.get('KSRC') or '...'} does that merge as a git " \
+        f"rebase, in a tree of its own.\n{source.ways()}\n"
 
 
 # --- the series on top ---------------------------------------------------
@@ -223,7 +235,7 @@ def assemble(prod, repo, base="base"):
     finally:
         index.unlink(missing_ok=True)
     if failures:
-        raise LabError(_explain(failures, len(patches), load_record(repo).get("base", {})))
+        raise Rejected(_explain(failures, len(patches), load_record(repo).get("base", {})))
     there = git.listing(tip, *final) if final else {}
     if wrong := [name for name in final if there[name] != final[name]]:
         raise LabError("the series does not end with the overlay's text of " + " ".join(wrong)
@@ -242,13 +254,15 @@ def _stages(repo, patches, final):
 
 
 def _explain(failures: list, total: int, base: dict) -> str:
+    if base and not source.wanted(base["version"]):
+        # Most of these only have other neighbours there: what conflicts is found by a merge.
+        return f"the series does not apply as it is to Linux {base['version']}, which is not what " \
+               f"it is written for. {len(failures)} of {total} patches do not: " \
+               + " ".join(patch.name[:4] for patch, _ in failures)
     text = "\n".join(str(error) for _, error in failures[:1])
     if len(failures) > 1:
         text += "\nThese do not apply either (perhaps only because of the first): " \
                 + " ".join(p.name for p, _ in failures[1:])
-    if base and not source.wanted(base["version"]):
-        text += f"\n{len(failures)} of {total} patches do not apply to Linux {base['version']}, " \
-                f"which is not what the series is written for.\n{source.ways()}"
     return text
 
 
@@ -366,8 +380,10 @@ def _update() -> None:
         new = _assembled(common.TREE)
     except LabError as error:
         if record.get("key") is None:
-            raise LabError(f"{error}\n{name} is the base alone, without the series, and make refresh "
-                           "refuses to take its patches for dropped.") from None
+            real = _conflicts(common.TREE) if isinstance(error, Rejected) else ""
+            raise LabError(f"{error}\n{real}{name} is the base alone, without "
+                           "the series, and make refresh refuses to take its patches for "
+                           "dropped.") from None
         raise
     if unsaved.here(git, new.head):
         if why_not:

@@ -37,7 +37,7 @@ def round_trip(note):
         repo = scratch / "repo"
         repo.mkdir()
         refresh.Tree(common.TREE).write(repo, scratch, prod)
-        refresh.keep_lines(prod, repo, tree.load_record()["base"])
+        refresh.keep_lines(prod, repo, tree.load_record())
         old, new = refresh.owned(prod), refresh.owned(Product(repo))
         lines = [f"{name}: only on one side" for name in sorted(old ^ new)]
         for name in sorted(old & new):

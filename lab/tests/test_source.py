@@ -154,8 +154,8 @@ class Judged(fake.Fake):
 
     def test_words_for_a_mail(self):
         base = {"version": "7.2.13", "tree": "8" * 40, "verified": True}
-        self.assertEqual(source.base_words(base), f"base: v7.2.13 (tree {'8' * 40}), upstream's less "
-                         "what Debian leaves out: scripts/nonfree.c")
+        self.assertEqual(source.base_words(base), f"base: v7.2.13 (tree {'8' * 40}), upstream's "
+                         "less what Debian leaves out: scripts/nonfree.c")
         self.assertIn("not upstream's", source.base_words({**base, "verified": False}))
         self.lock(commit="9" * 40)
         self.assertEqual(source.base_words(base), f"base-commit: {'9' * 40}")
@@ -175,7 +175,7 @@ class Judged(fake.Fake):
     def test_other_release_where_a_patch_fails(self):
         self.repo()
         self.old_kernel("int nothing;\n")
-        self.fails(tree.ensure, "0002-call.patch does not apply", "Linux 6.1.7",
+        self.fails(tree.ensure, "1 of 2 patches do not: 0002", "Linux 6.1.7",
                    "Ways to supply a 7.2", "KSRC=")
 
 
@@ -197,8 +197,8 @@ class Cache(fake.Fake):
         return self.call(source.keep, path, "somewhere")[0]
 
     def makeshift(self):
-        return self.call(source.keep, Path(shutil.copy(self.kept, self.dir / "linux-source-7.3.tar.xz")),
-                         "a makeshift", True)[0]
+        other = shutil.copy(self.kept, self.dir / "linux-source-7.3.tar.xz")
+        return self.call(source.keep, Path(other), "a makeshift", True)[0]
 
     def test_offline_once_cached(self):
         self.right_one()
@@ -303,7 +303,7 @@ class Cache(fake.Fake):
                                  "package, private apt root", "kept", "any"])
 
     def upstream(self, *versions):
-        """What _upstream() fetches where apt knows these versions: (version, Source, what it said)."""
+        """Where apt knows these versions: (the one that was fetched, Source, what was said)."""
         asked = []
 
         def fetch(_package, version, where):
@@ -316,7 +316,8 @@ class Cache(fake.Fake):
         return asked[0], found, out
 
     def test_upstream_tarball(self):
-        version, found, out = self.upstream("7.3.4-1", "7.2.14-1", "7.2.13-2", "7.2.13-1", "6.12.8-1")
+        version, found, out = self.upstream("7.3.4-1", "7.2.14-1", "7.2.13-2", "7.2.13-1",
+                                            "6.12.8-1")
         self.assertEqual(version, "7.2.13-1")
         self.assertIn("is not the file that is locked", out)
         self.assertEqual(source.from_cache().sha256, found.sha256)
