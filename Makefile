@@ -3,7 +3,7 @@
 #
 # What can be asked for by NAME=value stands in lab/settings.py; make help lists that, too.
 
-COMMANDS := run test test-long tree refresh port series kernel boot check bench matrix mutants \
+COMMANDS := run test test-long tree refresh port bases series kernel boot check bench matrix mutants \
 	fresh clean
 
 # Variables given on make's command line reach the lab through the environment; an empty one

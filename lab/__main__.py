@@ -18,6 +18,7 @@ COMMANDS = {
     "tree": ("tree", "main", "build/linux: kernel plus series, one commit each (KSRC=, FORCE=1)"),
     "refresh": ("tree", "refresh_main", "edits and commits of build/linux to overlay, patches (FORCE=1)"),
     "port": ("port", "main", "build/port/linux: a git rebase of the series onto KSRC="),
+    "bases": ("across", "main", "each kernel of bases/: tree, build, KUnit, silent, panicking"),
     "series": ("series", "main", "build/series: a mailbox for each thread, signed off by you"),
     "kernel": ("build", "main", "build one kernel configuration (CONFIG=name)"),
     "boot": ("boot", "main", "boot one configuration with a shell (CONFIG=name APPEND='...')"),
