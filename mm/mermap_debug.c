@@ -7,10 +7,6 @@
  * arrays that exist before the first page of the section can be mapped and that stay
  * when its memory goes, to be there when it comes back.
  *
- * The record of the page allocator's consistency checker cannot hold them: it has two
- * bits for each page, which change only when a page leaves or enters the allocator, and
- * the mermap works without it.
- *
  * What was put becomes "covered" in two steps, because mappings are put while a sync
  * is at work.  A sync first takes all marks there are, then flushes, and then forgets
  * those that it has taken; a page that is put meanwhile has a new mark.

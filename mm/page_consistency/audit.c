@@ -95,6 +95,7 @@ static void pc_bad_head(const struct zone *zone, unsigned int order, const void 
 /* What a sound link leads to. */
 static void pc_audit_neighbour(const struct list_head *link, const struct zone *zone,
 			       unsigned int order, struct pc_verified *result)
+	__must_hold(&zone->lock)
 {
 	const struct page *page = list_entry(link, struct page, buddy_list);
 	struct pc_bad_block bad;

@@ -196,6 +196,7 @@ static bool pc_compare_array(const unsigned long *array, bool secondary, unsigne
 }
 
 static void pc_judge_array(unsigned long section, struct pc_frame *frame)
+	__must_hold(&pc_store_mutex)
 {
 	const struct pc_section *root = pc_root_beside(&pc_store, pc_root_nr(section), frame->pfn);
 	unsigned long *array, failed;
@@ -217,6 +218,7 @@ static void pc_judge_array(unsigned long section, struct pc_frame *frame)
 
 /* The other pointers to the pages of entries: do they lead to entries? */
 static void pc_judge_pointers(struct pc_frame *frame)
+	__must_hold(&pc_store_mutex)
 {
 	const void *other = frame->part == PC_PART_ROOTS ? (void *)pc_store.inverted :
 							   (void *)pc_store.roots;
@@ -249,6 +251,7 @@ static void pc_judge_pointers(struct pc_frame *frame)
 }
 
 static void pc_judge_other(struct pc_frame *frame)
+	__must_hold(&pc_store_mutex)
 {
 	unsigned long section;
 
@@ -263,6 +266,7 @@ static void pc_judge_other(struct pc_frame *frame)
 }
 
 static void pc_report_frame(struct pc_frame *frame)
+	__must_hold(&pc_store_mutex)
 {
 	struct pc_report report = {
 		.violation = PC_BAD_FRAME, .event = PC_MEMORY_FAILURE, .pfn = frame->pfn,

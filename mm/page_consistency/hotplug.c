@@ -84,6 +84,7 @@ static void pc_hot_free(void *p, size_t bytes)
  * ones go, after a grace period.
  */
 static int pc_table_grow(unsigned long section, int nid)
+	__must_hold(&pc_store_mutex)
 {
 	unsigned long nr_sections = round_up(section + 1, PC_ROOT_SECTIONS);
 	size_t old_bytes = PAGE_ALIGN((pc_root_nr(pc_store.nr_sections) + 1) * sizeof(long));
@@ -128,6 +129,7 @@ static int pc_table_grow(unsigned long section, int nid)
 
 /* For a lookup of anything that is tracked, nothing changes. */
 static void pc_set_root(unsigned long section, struct pc_section *root)
+	__must_hold(&pc_store_mutex)
 {
 	unsigned long nr = pc_root_nr(section);
 
@@ -138,6 +140,7 @@ static void pc_set_root(unsigned long section, struct pc_section *root)
 
 /* Damage is told apart from absence, and reported: nothing is built upon it. */
 static enum pc_section_state pc_section_state(unsigned long section)
+	__must_hold(&pc_store_mutex)
 {
 	struct pc_report report = { .event = PC_HOTPLUG };
 	struct dual_bitmap map;
@@ -155,12 +158,14 @@ static enum pc_section_state pc_section_state(unsigned long section)
 }
 
 static struct pc_section *pc_hot_entry(unsigned long section)
+	__must_hold(&pc_store_mutex)
 {
 	return pc_store.roots[pc_root_nr(section)] + pc_root_index(section);
 }
 
 /* From here on pages of the section may be freed in. */
 static void pc_publish(unsigned long section, const struct dual_bitmap *map)
+	__must_hold(&pc_store_mutex)
 {
 	struct pc_section *entry = pc_hot_entry(section);
 
@@ -175,6 +180,7 @@ static void pc_publish(unsigned long section, const struct dual_bitmap *map)
 
 /* Both arrays and, if it is the first section there, a root; or nothing at all. */
 static int pc_section_add(unsigned long section, int nid)
+	__must_hold(&pc_store_mutex)
 {
 	int other = pc_remote ? next_node_in(nid, node_states[N_MEMORY]) : nid;
 	struct pc_section *root = NULL;
@@ -215,6 +221,7 @@ static int pc_section_add(unsigned long section, int nid)
 
 /* Idempotent: what is tracked already stays as it is. */
 static int pc_section_online(unsigned long section, int nid)
+	__must_hold(&pc_store_mutex)
 {
 	switch (pc_section_state(section)) {
 	case PC_SECTION_TRACKED:
@@ -231,6 +238,7 @@ static int pc_section_online(unsigned long section, int nid)
 
 /* No hook can find it any more; those that have may still be looking. */
 static void pc_section_hide(unsigned long section)
+	__must_hold(&pc_store_mutex)
 {
 	struct pc_section *entry;
 
@@ -243,6 +251,7 @@ static void pc_section_hide(unsigned long section)
 
 /* The last entry of a root that came with hot-added memory takes the root along. */
 static void pc_root_drop(unsigned long section)
+	__must_hold(&pc_store_mutex)
 {
 	struct pc_section *root = pc_store.roots[pc_root_nr(section)];
 	unsigned int i;
@@ -260,6 +269,7 @@ static void pc_root_drop(unsigned long section)
 
 /* Arrays that nobody can be looking at: memblock's stay where they are. */
 static void pc_section_drop(unsigned long section)
+	__must_hold(&pc_store_mutex)
 {
 	struct dual_bitmap map;
 	struct pc_section *entry;

@@ -15,6 +15,7 @@
 
 #include <kunit/static_stub.h>
 #include <linux/atomic.h>
+#include <linux/cache.h>
 #include <linux/init.h>
 #include <linux/irqflags.h>
 #include <linux/kmsg_dump.h>
@@ -25,6 +26,7 @@
 #include <linux/percpu.h>
 #include <linux/printk.h>
 #include <linux/sched/debug.h>
+#include <linux/sprintf.h>
 #include <linux/stdarg.h>
 #include <trace/events/error_report.h>
 

@@ -390,8 +390,9 @@ int pc_verify(struct pc_verified *result)
 #define PC_SCRUB_MS	(IS_ENABLED(CONFIG_PAGE_CONSISTENCY_ENFORCED) ? 60 * MSEC_PER_SEC : 0)
 
 static unsigned int pc_scrub_ms = PC_SCRUB_MS;
-static unsigned int pc_scrub_ms_inverse = ~PC_SCRUB_MS;	/* compared with it in each pass */
 static DEFINE_MUTEX(pc_scrub_ms_mutex);
+/* Compared with it in each pass. */
+static unsigned int pc_scrub_ms_inverse __guarded_by(&pc_scrub_ms_mutex) = ~PC_SCRUB_MS;
 static atomic_t pc_scrub_changes;
 static DECLARE_WAIT_QUEUE_HEAD(pc_scrub_wait);
 
@@ -418,6 +419,8 @@ struct pc_pass {
 	unsigned long all;
 };
 
+static DEFINE_SPINLOCK(pc_scrub_stats_lock);
+
 /*
  * What is known of passes.  @seen: everything was looked at once since then.  A pass in
  * which not all could be seen is not one of them.
@@ -428,8 +431,7 @@ static struct {
 	u64 work_ns;
 	u64 longest_ns;
 	u64 seen;
-} pc_scrub_stats;
-static DEFINE_SPINLOCK(pc_scrub_stats_lock);
+} pc_scrub_stats __guarded_by(&pc_scrub_stats_lock);
 
 /**
  * pc_scrub_state - how the scrubber does

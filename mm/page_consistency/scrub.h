@@ -2,12 +2,8 @@
 #ifndef _MM_PAGE_CONSISTENCY_SCRUB_H
 #define _MM_PAGE_CONSISTENCY_SCRUB_H
 
+#include <linux/mmzone.h>
 #include <linux/types.h>
-
-struct list_head;
-struct page;
-struct per_cpu_pages;
-struct zone;
 
 /**
  * struct pc_verified - what a verification has covered and found
@@ -72,10 +68,13 @@ extern u64 pc_tested_ns;
 /* audit.c */
 void pc_audit_section(unsigned long section, struct pc_verified *result);
 void pc_audit_zones(struct pc_verified *result);
-unsigned long pc_audit_page(struct page *page, const struct zone *zone, struct pc_verified *result);
+unsigned long pc_audit_page(struct page *page, const struct zone *zone, struct pc_verified *result)
+	__must_hold(&zone->lock);
 void pc_audit_head(const struct list_head *head, const struct zone *zone, unsigned int order,
-		   struct pc_verified *result);
+		   struct pc_verified *result)
+	__must_hold(&zone->lock);
 void pc_audit_pcp(const struct per_cpu_pages *pcp, unsigned int index, const struct zone *zone,
-		  struct pc_verified *result);
+		  struct pc_verified *result)
+	__must_hold(&pcp->lock);
 
 #endif /* _MM_PAGE_CONSISTENCY_SCRUB_H */

@@ -49,7 +49,7 @@ static struct {
 	unsigned long inverted;
 	unsigned long nr_sections;
 	unsigned long tracked;
-} pc_store_inverse;
+} pc_store_inverse __guarded_by(&pc_store_mutex);
 
 /**
  * pc_store_copy - what leads to the table has changed
@@ -57,6 +57,7 @@ static struct {
  * Context: Boot, or pc_store_mutex.
  */
 void pc_store_copy(void)
+	__must_hold(&pc_store_mutex)
 {
 	pc_store_inverse.roots = ~(unsigned long)pc_store.roots;
 	pc_store_inverse.inverted = ~(unsigned long)pc_store.inverted;
@@ -77,6 +78,7 @@ void pc_set_tracked(unsigned long tracked)
 
 /* As many sections have a record as are tracked. */
 static bool pc_tracked_is_sound(void)
+	__must_hold(&pc_store_mutex)
 {
 	unsigned long section, found = 0;
 
@@ -351,6 +353,7 @@ static const char * __init pc_node_primaries(int nid, struct pc_cluster *cluster
 }
 
 static const char * __init pc_node_secondaries(int nid, struct pc_cluster *cluster)
+	__context_unsafe(/* boot: there is one CPU */)
 {
 	unsigned long start, end, section;
 	struct pc_section *entry;
@@ -420,6 +423,7 @@ static const char * __init pc_node_init(int nid)
  * Return: NULL, or why it is not possible.
  */
 const char * __init pc_store_init(bool remote)
+	__context_unsafe(/* boot: there is one CPU */)
 {
 	const char *why;
 	int nid;

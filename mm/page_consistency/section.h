@@ -94,7 +94,8 @@ unsigned long pc_next_section(unsigned long section);
 
 const char *pc_store_init(bool remote);
 void pc_store_copy(void);
-void pc_set_tracked(unsigned long tracked);
+void pc_set_tracked(unsigned long tracked)
+	__must_hold(&pc_store_mutex);
 const char *pc_store_bad_state(void);
 
 /* How far apart two arrays are, in bytes. */

@@ -21,6 +21,7 @@ unsigned int pc_tested __ro_after_init;
 u64 pc_tested_ns __ro_after_init;
 
 static const char *pc_bad_variable(void)
+	__must_hold(&pc_store_mutex)
 {
 	/* It is true only while the mutex is held. */
 	if (READ_ONCE(page_consistency_hold_nolock))

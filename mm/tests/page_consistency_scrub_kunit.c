@@ -98,6 +98,7 @@ static unsigned long audit(struct spot *spot, int which)
 {
 	struct pc_verified result = { };
 
+	lockdep_assert_held(&spot->zone->lock);
 	pc_audit_page(spot->page[which], spot->zone, &result);
 	return result.mismatches;
 }
@@ -115,6 +116,7 @@ static void audit_sound(struct spot *spot, void *arg)
 
 	for (i = 0; i < ARRAY_SIZE(spot->page); i++)
 		what->mismatches += audit(spot, i);
+	lockdep_assert_held(&spot->zone->lock);
 	pc_audit_head(spot->head, spot->zone, spot->order, &result);
 	what->mismatches += result.mismatches;
 }
@@ -286,6 +288,7 @@ static void audit_flipped_head(struct spot *spot, void *arg)
 	struct pc_verified result = { };
 
 	*link ^= BIT(what->bit % BITS_PER_LONG);
+	lockdep_assert_held(&spot->zone->lock);
 	pc_audit_head(spot->head, spot->zone, spot->order, &result);
 	*link ^= BIT(what->bit % BITS_PER_LONG);
 	what->mismatches = result.mismatches;
@@ -309,6 +312,7 @@ static void audit_head_of_lost_type(struct spot *spot, void *arg)
 	struct bit_of *what = arg;
 
 	spot->page[0]->page_type ^= BIT(31);
+	lockdep_assert_held(&spot->zone->lock);
 	pc_audit_head(spot->head, spot->zone, spot->order, &result);
 	spot->page[0]->page_type ^= BIT(31);
 	what->mismatches = result.mismatches;

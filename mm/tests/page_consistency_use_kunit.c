@@ -253,9 +253,11 @@ static void damaged_state_is_reported(struct kunit *test)
 		pc_store.tracked++;
 		expect_bad_state(test, "number of tracked sections");
 		pc_store.tracked--;
-		pc_set_tracked(pc_store.tracked + 1);
+		scoped_guard(mutex, &pc_store_mutex)
+			pc_set_tracked(pc_store.tracked + 1);
 		expect_bad_state(test, "number of tracked sections");
-		pc_set_tracked(pc_store.tracked - 1);
+		scoped_guard(mutex, &pc_store_mutex)
+			pc_set_tracked(pc_store.tracked - 1);
 	}
 	memset((void *)pc_absent_root() + 8, 1, 1);
 	expect_bad_state(test, "entries of untracked sections");

@@ -123,7 +123,7 @@ static void install_ldt(struct kunit *test, unsigned int entry)
 			  MAP_PRIVATE | MAP_ANONYMOUS, 0);
 	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(regs.si));
 	KUNIT_ASSERT_EQ(test, copy_to_user((void __user *)regs.si, &desc, sizeof(desc)), 0UL);
-	KUNIT_ASSERT_EQ(test, (int)x64_sys_call(&regs, __NR_modify_ldt), 0);
+	KUNIT_ASSERT_EQ(test, (int)sys_call_table[__NR_modify_ldt](&regs), 0);
 #endif
 }
 
