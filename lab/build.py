@@ -235,15 +235,15 @@ def built(name, base=False):
     return kernel
 
 
-def objects(name, base, paths, src=None, settings=()):
+def objects(name, base, paths, src=None, settings=(), out=None):
     """Build only some objects, e.g. mm/page_alloc.o; returns {path: file}.
 
-    settings are further words for make, e.g. 'W=1'.
+    settings are further words for make, e.g. 'W=1'; out is for a source that is neither tree.
     """
     config = kconfig.find(name)
     need(config)
     src = Path(src or source(base)).resolve()
-    out = place(name, base)
+    out = out or place(name, base)
     out.mkdir(parents=True, exist_ok=True)
     suffix = "-base" if base else ""
     with locked(f"out-{name}{suffix}"):

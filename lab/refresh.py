@@ -16,7 +16,8 @@ from pathlib import Path
 from lab import bases, common, packages, port, source, stages, tree, unsaved
 from lab.common import LabError, locked, say, show
 from lab.git import Git, LAB_DATE, LAB_EMAIL, LAB_NAME
-from lab.patches import NAME, PART, PLACES, Patch, Product, parse, remove_entries, slug, titles
+from lab.patches import (NAME, PART, PLACES, Patch, Product, name_patches, parse, remove_entries,
+                         series_text, titles)
 from lab.tree import FIXUP
 
 
@@ -255,54 +256,6 @@ class Tree:
                 text = text.rstrip("\n") + ("\n\n" if text.strip() else "") + entry
         if text:
             (repo / "MAINTAINERS").write_text(text)
-
-
-def series_text(path, names):
-    """patches/series again. Comments stay with the line below them, as the last ones do at the end.
-
-    A line is known by its name without the number, which changes with its place.
-    """
-    head, above, beside, block = "", {}, {}, []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        name, mark, comment = line.partition("#")
-        if not name.strip():
-            block.append(line + "\n")
-            continue
-        if not above and not head:
-            head, block = "".join(block), []
-        above[name.strip()[5:]], block = "".join(block), []
-        beside[name.strip()[5:]] = line[len(name.rstrip()):] if mark else ""
-    if not above:
-        head, block = "".join(block), []
-    lines = [above.get(n[5:], "") + n + beside.get(n[5:], "") + "\n" for n in names]
-    return head + "".join(lines) + "".join(block)
-
-
-def name_patches(patches, old):
-    """A commit keeps its file name by subject, else by position; numbers stay in order."""
-    names = old.names()
-    subjects = {}
-    for name in names:
-        if (old.folder / name).exists():
-            subjects.setdefault(parse(name, (old.folder / name).read_bytes()).subject, name)
-    taken = set()
-    for patch in patches:
-        name = subjects.get(patch.subject)
-        if name and name not in taken:
-            patch.name = name
-            taken.add(name)
-    if len(names) == len(patches):	# a new subject in an old place is a reworded commit
-        for patch, name in zip(patches, names):
-            if not patch.name and name not in taken:
-                patch.name = name
-                taken.add(name)
-    for number, patch in enumerate(patches, 1):
-        patch.name = patch.name or f"{number:04}-{slug(patch.subject)}.patch"
-    numbers = [int(p.name[:4]) for p in patches]
-    if any(a >= b for a, b in zip(numbers, numbers[1:])):
-        for number, patch in enumerate(patches, 1):
-            patch.name = f"{number:04}{patch.name[4:]}"
-    assert all(NAME.match(p.name) for p in patches)
 
 
 HUNK = re.compile(rb"^@@ -\d+(,\d+)? \+\d+(,\d+)? @@.*$", re.M)

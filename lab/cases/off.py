@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
 """Off means off: what the instructions say, not what a benchmark does.
 
-Option not set: every object of mm/ disassembles to what the unpatched tree gives. Option set,
-key off: each inlined copy of a hook is one instruction that does nothing.
+Option not set: every object of mm/ disassembles to what the kernel with the fixes alone gives,
+those that the series begins with. Option set, key off: each inlined copy of a hook is one
+instruction that does nothing.
 """
 
 import re
+import shutil
 from pathlib import Path
 
-from lab import build, tree
+from lab import build, common, threads, tree
 from lab.cases import Failure, case
 from lab.common import run, show
 from lab.git import Git
@@ -16,10 +18,10 @@ from lab.git import Git
 KEY = "page_consistency_enabled"
 # What an inlined hook does once the key is on: one of these calls, or a look at this variable.
 HOOKS = re.compile(r"^(__page_consistency_\w+|panic_on_this_cpu|page_consistency_hold_nolock)\b")
-# What the series repairs or hardens, whether its options are set or not.
-REPAIRED = {"mm/memremap.c", "drivers/dax/bus.c", "include/linux/memremap.h",
-            "arch/x86/kernel/ldt.c", "arch/x86/mm/pgtable.c", "mm/show_mem.c",
-            "kernel/time/timer_list.c", "kernel/sched/debug.c", "fs/pstore/platform.c"}
+# The threads of fixes, which no option turns off.
+FIXES = ("01-fixes", "02-free-count")
+# What the series hardens later on, whether its options are set or not.
+REPAIRED = {"arch/x86/kernel/ldt.c", "arch/x86/mm/pgtable.c"}
 # Included by files of features that this kernel does not have, and by all of mm/.
 EVERYWHERE = {"include/linux/sched.h"}
 COUNTED = re.compile(r"(__UNIQUE_ID_\w+?_)\d+\b")
@@ -35,9 +37,34 @@ def disassembly(path):
     return COUNTED.sub(r"\1N", text.partition("file format")[2])
 
 
+def fixes(prod):
+    """How many patches the series begins with that are fixes."""
+    titles = [patch.subject for patch in prod.load()]
+    numbers = sorted(number for thread in threads.load(prod.folder / "threads", titles)
+                     if thread.name in FIXES for number in thread.patches)
+    if numbers != list(range(1, len(numbers) + 1)):
+        raise Failure(f"the series does not begin with all its fixes: they are patches {numbers}")
+    return len(numbers)
+
+
+def fixed_kernel():
+    """A tree of the base with the fixes alone, and the folder for its objects."""
+    git, number = Git(tree.ensure()), fixes(tree.product())
+    commit = git("rev-list", "--reverse", "base..HEAD").split()[number - 1]
+    # Like the other trees two levels above the objects, see build.py.
+    top = common.BUILD / "fixed"
+    if not (top / "linux/.git").exists() or Git(top / "linux")("rev-parse", "HEAD") != commit:
+        shutil.rmtree(top / "linux", ignore_errors=True)
+        top.mkdir(parents=True, exist_ok=True)
+        git("worktree", "prune")
+        git("worktree", "add", "--detach", "--force", top / "linux", commit, visible=True)
+    return top / "linux", top / "out/x86-off"
+
+
 def affected():
     """(the .c files that the series changes, objects outside of mm/ that see its headers)."""
-    patches, git = tree.product().load(), Git(tree.ensure())
+    prod, git = tree.product(), Git(tree.ensure())
+    patches = prod.load()[fixes(prod):]
     touched = {name for p in patches for name in p.touched} \
         | {name for p in patches for name in p.new_files}
     headers = [name.removeprefix("include/") for name in touched
@@ -68,15 +95,15 @@ def compare(patched, base):
     return differ, sorted(map(str, (new.keys() & old.keys()) - repaired))
 
 
-@case(name="without the option the objects are the unpatched kernel's")
+@case(name="without the option the objects are those of the fixes alone")
 def option_off(note):
     changed, users = affected()
     wanted = ["mm/", *sorted({*users, *(name.removesuffix(".c") + ".o" for name in changed
                                         if not name.startswith("mm/"))})]
     sides = []
-    for base in (False, True):
-        built = build.objects("x86-off", base, wanted)
-        sides.append([(build.place("x86-off", base), list(built.values()))])
+    for src, out in ((None, build.place("x86-off")), fixed_kernel()):
+        built = build.objects("x86-off", src is not None, wanted, src=src, out=out)
+        sides.append([(out, list(built.values()))])
     differ, names = compare(*sides)
     missing = [name for name in changed if name.removesuffix(".c") + ".o" not in names]
     note(f"{len(names)} objects compared, among them those of {', '.join([*changed, *users])}")

@@ -60,6 +60,8 @@ TAKEN = {
     "page fragments": ("frag 40,frag 200", "", ()),
     "allocation and free without locks": ("nolock 0,nolock 1,nolock 3", "", ()),
     "free without locks while the zone is locked": ("deferred 4,deferred 6,deferred 10", "", ()),
+    "upper half freed while the zone is locked": ("latehalf 4,latehalf 6,latehalf 8",
+                                                  "check_pages=1", ()),
     "contiguous range": ("contig 1,contig 300,contig 5000", "", ()),
     "contiguous range as one compound page": ("compound 9,compound 10,compound 12", "", ()),
     "contiguous compound page that does not fit": ("mismatch 3", "", [
@@ -161,6 +163,24 @@ def mistakes(note):
         note.part(title, "fail" if reason else "pass", reason)
     if not outcome.good:
         raise Failure(str(outcome))
+
+
+@case(["x86"], "second free is reported without the checker, too")
+def second_free(note):
+    """By the page allocator itself, and the pages behind the first stay where they are."""
+    orders = (0, 3, 6)
+
+    def drive(guest):
+        guest.must("insmod /twice.ko")
+        for order in orders:
+            note(command(guest, "twice", f"again {order}"))
+        said = guest.must("dmesg")
+        found = said.count("page dumped because: reference put that nobody held")
+        check(found == len(orders), f"{found} of {len(orders)} second frees are reported\n{said}")
+        # A page that is on two lists is given to two of these.
+        guest.must("pagepfn 40000 </dev/null | sort | uniq -d | wc -l | grep -x 0", 40)
+    play(drive, "page_consistency=off", smp=1, memory="512M", name="second-free", allow=BAD,
+         files={"/twice.ko": module("twice")})
 
 
 # --- ways that the command line or user space can choose ----------------------------------

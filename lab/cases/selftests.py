@@ -24,6 +24,7 @@ ALLOW = [Allow(kind, ".", "a report that a trigger has caused")
 ROUNDS, NOISE = 500, 3 << 10
 # To cause it, hooks would have to be patched out of the running kernel.
 UNCAUSED = {"checker not reached", "detection latency exceeded"}
+DOUBLE = "BUDDY_FREE_DOUBLE"		# older than the checker, and found without it
 SLOW = {"PAGE_RECORD_PAIR", "PAGE_RECORD_FRAME"}	# compare much memory, each time
 
 
@@ -79,12 +80,17 @@ def run_lkdtm(guest, trigger):
                     f"install -m 0744 {PLACE}/lkdtm/run.sh {trigger}.sh && ./{trigger}.sh", 60)
 
 
+def _status(result):
+    """What is wrong with a selftest that must pass, or nothing."""
+    return f"status {result[0]}\n{result[1]}" if result[0] else ""
+
+
 def _reported(guest, trigger):
     """Run one; returns what is wrong, or nothing."""
     before = number(guest, "violations")
     status, text = run_lkdtm(guest, trigger)
     if status:
-        return f"status {status}\n{text}"
+        return _status((status, text))
     if number(guest, "violations") != before + 1:
         return f"{number(guest, 'violations') - before} violations were counted instead of one"
     if verify(guest)[3]:
@@ -128,6 +134,14 @@ def reported(note):
                  *verdict(lost > NOISE and f"{lost} KiB are gone"))
         check(verify(guest)[3] == 0, "the record is not sound afterwards")
     play(note, drive, "report", name="lkdtm", allow=ALLOW, memory="1G")
+
+
+@case(["x86"], "LKDTM: a second free is reported when the checker is off")
+def second_free(note):
+    """BUDDY_FREE_DOUBLE is met by the page allocator itself."""
+    def drive(guest, part):
+        part(DOUBLE, *verdict(_status(run_lkdtm(guest, DOUBLE))))
+    play(note, drive, "off", name="lkdtm-double", allow=ALLOW)
 
 
 @case(["x86"], "LKDTM: each trigger is skipped when the checker is off")

@@ -173,6 +173,50 @@ static int deferred(unsigned long order)
 	return error ?: is_in(page, 1UL << order) ?: tell(0, "order %lu", order);
 }
 
+/*
+ * The upper of two halves comes late; whoever gets the whole frees it as any other.
+ * With check_pages=1 a page that is refused then is one too many.
+ */
+static int latehalf(unsigned long order)
+{
+	static struct page *pages[MOST];
+	struct page *low = NULL, *whole = NULL, *high;
+	unsigned long i, got, nr = 1UL << order;
+	int error;
+
+	guard(irqsave)();
+	for (got = 0; got < MOST && !low; got++) {
+		pages[got] = alloc_pages(GFP_ATOMIC | __GFP_NOWARN, order);
+		if (!pages[got])
+			return tell(-ENOMEM, "no block of order %lu to be had", order);
+		for (i = 0; i < got && !low; i++)
+			if ((page_to_pfn(pages[i]) ^ page_to_pfn(pages[got])) == nr)
+				low = min(pages[i], pages[got]);
+	}
+	if (!low)
+		return tell(-ENOMEM, "no two blocks of order %lu are halves of one", order);
+	high = low + nr;
+	error = deferred_free(high, order);
+	/* The next free puts the other half on its list before itself. */
+	for (i = 0; i < got; i++)
+		if (pages[i] != low && pages[i] != high)
+			__free_pages(pages[i], order);
+	__free_pages(low, order);
+	error = error ?: is_in(low, 2 * nr);
+	for (got = 0; got < MOST && !whole && !error; got++) {
+		pages[got] = alloc_pages(GFP_ATOMIC | __GFP_NOWARN, order + 1);
+		if (!pages[got])
+			break;
+		if (pages[got] == low)
+			whole = low;
+	}
+	for (i = 0; i < got && pages[i]; i++)
+		__free_pages(pages[i], order + 1);
+	if (!error && !whole)
+		error = tell(-EIO, "the two halves did not come back as one block");
+	return error ?: is_in(low, 2 * nr) ?: tell(0, "pfn 0x%lx", page_to_pfn(low));
+}
+
 /* -- contiguous ranges, isolation, compaction ---------------------------------- */
 
 static int contig(unsigned long nr)
@@ -404,7 +448,7 @@ static int reserved(unsigned long kib)
 const struct command commands[] = {
 	{ "bulk", bulk }, { "exact", exact }, { "split", split }, { "tail", tail },
 	{ "tailnolock", tailnolock }, { "frag", frag }, { "nolock", nolock },
-	{ "deferred", deferred }, { "contig", contig }, { "compound", compound },
+	{ "deferred", deferred }, { "latehalf", latehalf }, { "contig", contig }, { "compound", compound },
 	{ "mismatch", mismatch }, { "capture", capture }, { "isolate", isolate },
 	{ "badnew", badnew }, { "takeoff", takeoff }, { "reserved", reserved },
 	{ "whole", whole }, { "badtail", badtail }, { "hold", hold }, { "drop", drop },
