@@ -11,11 +11,11 @@
 #include <linux/cpumask.h>
 #include <linux/dual_bitmap.h>
 #include <linux/irqflags.h>
-#include <linux/jiffies.h>
 #include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/prandom.h>
 #include <linux/sched.h>
+#include <linux/time64.h>
 #include <linux/timekeeping.h>
 
 #define TEST_BITS	1024
@@ -550,7 +550,7 @@ static void classify_tells_bits_from_words(struct kunit *test)
 /* Races. */
 
 #define RACES		20000		/* to set and to clear in turn */
-#define RACE_TIME	HZ
+#define RACE_TIME	NSEC_PER_SEC
 
 /*
  * A hypervisor, or the host of UML, can take the CPU from the winner between its
@@ -578,7 +578,7 @@ struct race {
 	int met;
 	u64 start;
 	bool over;
-	unsigned long end;
+	u64 end;
 	unsigned int races, not_one, damage, stolen;
 };
 
@@ -630,7 +630,7 @@ static void judge(struct race *race, bool set)
 	/* If the runs differ, the loser has left the rest of its own half changed. */
 	if (race->racers[0].order != race->racers[1].order)
 		dual_bitmap_init(&race->map, TEST_BITS, set);
-	race->over = race->races >= RACES || time_after(jiffies, race->end);
+	race->over = race->races >= RACES || ktime_get_mono_fast_ns() > race->end;
 }
 
 static int race_thread(void *arg)
@@ -674,7 +674,7 @@ static int run_race(struct race *race)
 			return PTR_ERR(tasks[i]);
 		}
 	}
-	race->end = jiffies + RACE_TIME;
+	race->end = ktime_get_mono_fast_ns() + RACE_TIME;
 	for (i = 0; i < 2; i++)
 		wake_up_process(tasks[i]);
 	for (i = 0; i < 2; i++)
