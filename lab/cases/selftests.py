@@ -4,6 +4,7 @@ the lkdtm selftests, and our own below tools/testing/selftests/mm.
 """
 
 import re
+import sys
 
 from lab import build, qemu, reports, selftests, tap
 from lab.cases import Failure, case
@@ -25,6 +26,7 @@ ROUNDS, NOISE = 500, 3 << 10
 # To cause it, hooks would have to be patched out of the running kernel.
 UNCAUSED = {"checker not reached", "detection latency exceeded"}
 DOUBLE = "BUDDY_FREE_DOUBLE"		# older than the checker, and found without it
+ANY = "PAGE_ALLOC_TWICE"
 SLOW = {"PAGE_RECORD_PAIR", "PAGE_RECORD_FRAME"}	# compare much memory, each time
 
 
@@ -134,6 +136,33 @@ def reported(note):
                  *verdict(lost > NOISE and f"{lost} KiB are gone"))
         check(verify(guest)[3] == 0, "the record is not sound afterwards")
     play(note, drive, "report", name="lkdtm", allow=ALLOW, memory="1G")
+
+
+# Reads the file, which arms poll(), and waits for the next violation.
+POLL = """
+import select, sys
+with open("/sys/kernel/mm/page_consistency/violations") as file:
+    before = file.read()
+    poll = select.poll()
+    poll.register(file, select.POLLPRI | select.POLLERR)
+    print("armed", flush=True)
+    woken = poll.poll(10000)
+    file.seek(0)
+    print("woken" if woken else "asleep", int(file.read()) - int(before))
+"""
+
+
+@case(["x86"], "LKDTM: who polls the violations is woken, page_consistency=report")
+def polled(note):
+    def drive(guest, part):
+        guest.must(f"cat > /tmp/poll.py << 'END'\n{POLL}END")
+        for times in (1, 2):		# the second is counted and not printed
+            guest.must(f"{sys.executable} /tmp/poll.py > /tmp/polled 2>&1 & "
+                       "until grep -q armed /tmp/polled; do sleep 0.1; done; "
+                       f"echo {ANY} > {DIRECT}; wait", 30)
+            said = guest.must("cat /tmp/polled")
+            part(f"violation {times}", *verdict(said.split()[1:] != ["woken", "1"] and said))
+    play(note, drive, "report", name="lkdtm-poll", allow=ALLOW)
 
 
 @case(["x86"], "LKDTM: a second free is reported when the checker is off")

@@ -17,6 +17,7 @@
 #include <linux/atomic.h>
 #include <linux/cache.h>
 #include <linux/init.h>
+#include <linux/irq_work.h>
 #include <linux/irqflags.h>
 #include <linux/kmsg_dump.h>
 #include <linux/mm.h>
@@ -28,6 +29,7 @@
 #include <linux/sched/debug.h>
 #include <linux/sprintf.h>
 #include <linux/stdarg.h>
+#include <linux/sysfs.h>
 #include <trace/events/error_report.h>
 
 #include "../internal.h"
@@ -486,6 +488,27 @@ static void pc_report_and_go_on(const struct pc_report *report, const char *culp
 	__this_cpu_write(pc_reporting, false);
 }
 
+/* The file that tells how many violations there were; NULL while there is none. */
+static struct kernfs_node *pc_watched __ro_after_init;
+
+static void pc_wake_watchers(struct irq_work *work)
+{
+	sysfs_notify_dirent(pc_watched);
+}
+
+static DEFINE_IRQ_WORK(pc_wake, pc_wake_watchers);
+
+/**
+ * pc_report_watch - wake whoever polls a file, at each violation from now on
+ * @file: the file in sysfs
+ *
+ * Context: Boot.
+ */
+void __init pc_report_watch(struct kernfs_node *file)
+{
+	pc_watched = file;
+}
+
 /**
  * pc_report - report a violation and act by policy
  * @report: all that is known
@@ -507,8 +530,12 @@ void pc_report(const struct pc_report *report)
 	guard(irqsave)();
 	atomic_long_inc(&pc_count);
 	snprintf(culprit, sizeof(culprit), "%pS", (void *)pc_culprit(report->event == PC_VERIFY));
-	if (pc_stops())
+	if (pc_stops()) {
 		pc_report_and_stop(report, culprit);
-	else
-		pc_report_and_go_on(report, culprit);
+		return;
+	}
+	pc_report_and_go_on(report, culprit);
+	/* By an interrupt, because the caller may hold any lock or be in an NMI. */
+	if (pc_watched)
+		irq_work_queue(&pc_wake);
 }

@@ -8,6 +8,7 @@
 
 #include "table.h"
 
+struct kernfs_node;
 struct page;
 struct zone;
 
@@ -165,6 +166,7 @@ void pc_policy_settle(void);
 const char *pc_report_bad_state(void);
 const char *pc_part_name(enum pc_part part);
 unsigned long pc_violation_count(void);
+void pc_report_watch(struct kernfs_node *file);
 unsigned long pc_culprit(bool own);
 void pc_expect(struct pc_probe *probe);
 void pc_report(const struct pc_report *report);

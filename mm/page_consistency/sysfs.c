@@ -160,6 +160,14 @@ static const struct attribute_group pc_group = {
 
 static int __init pc_sysfs_init(void)
 {
-	return sysfs_create_group(mm_kobj, &pc_group);
+	int error = sysfs_create_group(mm_kobj, &pc_group);
+	struct kernfs_node *folder;
+
+	if (error || !page_consistency_on())
+		return error;
+	folder = sysfs_get_dirent(mm_kobj->sd, pc_group.name);
+	pc_report_watch(sysfs_get_dirent(folder, violations_attr.attr.name));
+	sysfs_put(folder);
+	return 0;
 }
 late_initcall(pc_sysfs_init);
