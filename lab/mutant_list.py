@@ -438,6 +438,10 @@ mutant("free-stops-a-section-early", BOOT, GIGANTIC, (
 
 mutant("report-does-not-panic", BOOT, "panicking:page_handed_out_twice", (
     REPORT,
-    "	if (pc_stops())\n		pc_report_and_stop(report, culprit);\n	else\n"
-    "		pc_report_and_go_on(report, culprit);\n",
-    "	pc_report_and_go_on(report, culprit);\n"))
+    "	if (pc_stops()) {\n		pc_report_and_stop(report, culprit);\n		return;\n	}\n",
+    ""))
+
+mutant("who-polls-is-not-woken", BOOT, "selftests:LKDTM: who polls*", (
+    REPORT,
+    "	if (pc_watched)\n		irq_work_queue(&pc_wake);\n",
+    ""))

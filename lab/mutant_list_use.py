@@ -89,8 +89,19 @@ mutant("first-page-named-instead-of-the-wrong-one", UML, SUITE + "first_wrong_pa
 
 mutant("put-below-zero-not-looked-at", BOOT, DRIVERS, (
     ALLOC,
-    "	else if (page_consistency_put(page, order) && !head) {\n",
-    "	else if (!head) {\n"))
+    "	else if (!page_consistency_put(page, order))\n		return;\n",
+    ""))
+
+mutant("count-below-zero-not-looked-at-without-the-checker", BOOT,
+       "paths:second free is reported without*", (
+           ALLOC,
+           "	else if (unlikely(page_ref_count(page) < 0)) {\n",
+           "	else if (0) {\n"))
+
+mutant("order-of-a-deferred-free-stays", BOOT, "paths:upper half freed*", (
+    ALLOC,
+    "			p->private = 0;\n",
+    ""))
 
 mutant("put-of-a-fragment-not-looked-at", BOOT, DRIVERS, (
     FRAG,

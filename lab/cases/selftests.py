@@ -26,7 +26,7 @@ ROUNDS, NOISE = 500, 3 << 10
 # To cause it, hooks would have to be patched out of the running kernel.
 UNCAUSED = {"checker not reached", "detection latency exceeded"}
 DOUBLE = "BUDDY_FREE_DOUBLE"		# older than the checker, and found without it
-ANY = "PAGE_ALLOC_TWICE"
+ANY = "PAGE_DOUBLE_FREE"
 SLOW = {"PAGE_RECORD_PAIR", "PAGE_RECORD_FRAME"}	# compare much memory, each time
 
 
