@@ -65,6 +65,24 @@ class Golden(unittest.TestCase):
         self.assertEqual({name for name, _ in reports._LINES} - met, set())
 
 
+class Pattern(unittest.TestCase):
+    """What the documentation tells fuzzers to file reports by."""
+
+    def test_it_finds_kind_and_function(self):
+        text = (ROOT / "Documentation/mm/page_consistency.rst").read_text()
+        pattern = re.compile(re.search(r"^    (page_consistency: \(.*)$", text, re.M)[1])
+        for case in sorted(CASES.iterdir()):
+            console = (case / "console").read_text()
+            report = reports.parse(console)
+            lines = [line for line in console.splitlines()
+                     if re.search("(BUG|not syncing): page_consistency: ", line)]
+            self.assertEqual(bool(report), bool(lines), case.name)
+            for line in lines:
+                kind, function = pattern.search(line).groups()
+                self.assertEqual(kind, report.violation, line)
+                self.assertIn(f" in {function}", line)
+
+
 class Reader(unittest.TestCase):
     def test_titles_are_those_of_the_kernel(self):
         source = (ROOT / "mm" / "page_consistency" / "report.c").read_text()
