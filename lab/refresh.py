@@ -16,7 +16,7 @@ from pathlib import Path
 from lab import bases, common, packages, port, source, stages, tree, unsaved
 from lab.common import LabError, locked, say, show
 from lab.git import Git, LAB_DATE, LAB_EMAIL, LAB_NAME
-from lab.patches import (NAME, PART, PLACES, Patch, Product, name_patches, parse, remove_entries,
+from lab.patches import (PART, PLACES, Patch, Product, name_patches, parse, remove_entries,
                          series_text, titles)
 from lab.tree import FIXUP
 
