@@ -173,7 +173,7 @@ def second_free(note):
     def drive(guest):
         guest.must("insmod /twice.ko")
         for order in orders:
-            note(command(guest, "twice", f"again {order}"))
+            note(command(guest, "twice", f"below {order}"))
         said = guest.must("dmesg")
         found = said.count("page dumped because: reference put that nobody held")
         check(found == len(orders), f"{found} of {len(orders)} second frees are reported\n{said}")

@@ -52,6 +52,19 @@ static int twice(enum way way, unsigned int order)
 	return tell(0, "pfn 0x%lx order %u", page_to_pfn(page), order);
 }
 
+/* As a driver does it: the count goes below zero. */
+static int below(unsigned long order)
+{
+	struct page *page = get(order);
+
+	if (!page)
+		return -ENOMEM;
+	guard(irqsave)();
+	__free_pages(page, order);
+	__free_pages(page, order);
+	return tell(0, "pfn 0x%lx order %lu", page_to_pfn(page), order);
+}
+
 static int again(unsigned long order)	{ return twice(PUT, order); }
 static int batch(unsigned long unused)	{ return twice(BATCH, 0); }
 static int nolock(unsigned long order)	{ return twice(NOLOCK, order); }
@@ -224,7 +237,7 @@ static int listed(unsigned long unused)
 }
 
 const struct command commands[] = {
-	{ "again", again }, { "batch", batch }, { "nolock", nolock },
+	{ "below", below }, { "again", again }, { "batch", batch }, { "nolock", nolock },
 	{ "deferred", deferred }, { "frag", frag }, { "drain", drain },
 	{ "reserved", reserved }, { "frozen", frozen }, { "contig", contig },
 	{ "gigantic", gigantic }, { "exact", exact }, { "part", part }, { "back", back },
