@@ -111,10 +111,9 @@ def compose(root: Path, own: Files) -> Files:
     """The files of a repository in which the patches of this base are the only ones."""
     main, files = Product(root), {}
     theirs, ours = by_slug(main.names()), own_patches(own)
-    text, dropped = [], dict(theirs)
+    text = []
     for line in lines_of(own, main):
         if name := name_in(line):
-            dropped.pop(slug(name), None)
             known_as = theirs.get(slug(name)) or ours.get(slug(name)) or name
             line = line.replace(name, known_as, 1)
             if slug(name) in ours:
@@ -123,15 +122,16 @@ def compose(root: Path, own: Files) -> Files:
                 files[f"patches/{known_as}"] = read(main.folder / known_as)
         text.append(f"{line}\n")
     files["patches/series"] = "".join(text).encode(), False
-    _compose_new(main, own, list(dropped.values()), files)
+    _compose_new(main, own, files)
     return files
 
 
-def _compose_new(main: Product, own: Files, dropped: list[str], files: Files) -> None:
+def _compose_new(main: Product, own: Files, files: Files) -> None:
     """The new files, and the sections of MAINTAINERS, that the patches in files ask for."""
     patches = [parse(Path(name).name, data) for name, (data, _) in files.items()
                if name.endswith(".patch")]
-    gone = {name for patch in dropped if (main.folder / patch).exists()
+    # Of a patch that is left out, or that is different here and does without the file.
+    gone = {name for patch in main.names() if (main.folder / patch).exists()
             for name in parse(patch, (main.folder / patch).read_bytes()).new_files}
     gone -= {name for patch in patches for name in patch.new_files}
     files.update((name, read(main.root / name)) for name in main.overlay() if name not in gone)

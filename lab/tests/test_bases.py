@@ -103,6 +103,13 @@ class Tree(Bases):
         self.assertFalse((self.tree / "mm/new.c").exists())
         self.assertNotIn("PAGE CHECKER", (self.tree / "MAINTAINERS").read_text())
 
+    def test_new_file_that_a_different_patch_does_without(self):
+        fake.write(self.folder / "patches/0001-checker.patch",
+                   FIRST.replace(" mm/new.c\n", ""))
+        self.lts()
+        self.ensure()
+        self.assertFalse((self.tree / "mm/new.c").exists())
+
     def test_number_of_a_patch_does_not_count(self):
         self.lts("0007-checker.patch\n0008-call.patch\n# without 0009-faster.patch\n")
         self.assertIn("2 commits on the base", self.ensure())
