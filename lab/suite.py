@@ -23,7 +23,7 @@ import threading
 import time
 import traceback
 
-from lab import build, cases, packages, settings
+from lab import bases, build, cases, common, packages, settings
 from lab.common import ROOT, LabError, number, say, show
 from lab.ktap import FAIL, PASS, SKIP, Report, Result, comment
 
@@ -135,10 +135,15 @@ def choose(found, globs):
                    for name in (title(case), f"{case.group}:{case.name}", case.group, case.name))]
 
 
-def accepted(name, reason, path=SKIPS):
-    """Is this skip on the list, for this reason?"""
+def skips():
+    """The lists of skips: for every kernel, and what this base adds."""
+    return [path for path in (SKIPS, bases.folder(common.BASE) / "skips.json") if path.exists()]
+
+
+def accepted(name, reason, *paths):
+    """Is this skip on one of the lists, for this reason?"""
     return any(fnmatch.fnmatchcase(name, row["name"]) and re.search(row["said"], reason)
-               for row in json.loads(path.read_text()))
+               for path in paths or skips() for row in json.loads(path.read_text()))
 
 
 # --- one case ------------------------------------------------------------------

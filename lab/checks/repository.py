@@ -14,7 +14,8 @@ from lab.patches import parse
 
 LIMITS = {".c": 800, ".h": 800, ".py": 500}
 # What cannot or must not carry a tag: data, texts that become mails, the pointer to the licence.
-UNTAGGED = re.compile(r"\.json$|^LICENSES/|^Documentation/ABI/|^lab/tests/(cases|reports)/|^patches/(series|cover-letter|[^/]*\.patch)$")
+UNTAGGED = re.compile(r"\.json$|^LICENSES/|^Documentation/ABI/|^lab/tests/(cases|reports)/"
+                      r"|^(bases/[^/]+/)?(patches/)?(series|cover-letter|[^/]*\.patch)$")
 SPDX = re.compile(r"SPDX-License-Identifier: ([\w.-]*\w(?: (?:AND|OR|WITH) [\w.-]*\w)*)")
 # Folders that are somewhere on one machine only. What a guest or a container has is not meant.
 HOMES = re.compile(r"(?<![\w.])/(?:home|Users|root|work|mnt)/[\w.-]+")

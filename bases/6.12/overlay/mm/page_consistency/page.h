@@ -74,6 +74,7 @@ static inline bool pc_type_may_be_freed(const struct page *page)
 }
 
 /* No context analysis; the others of its words are those of sparse. */
+#define __context_unsafe(...)
 #define __guarded_by(...)
 
 /* Tail pages hold a pointer to their head, and no mask. */
@@ -82,8 +83,13 @@ static inline bool pc_type_may_be_freed(const struct page *page)
 
 #define EXPORT_SYMBOL_FOR_MODULES(symbol, modules)	EXPORT_SYMBOL_GPL(symbol)
 
+static inline int pc_zone_to_nid(const struct zone *zone)
+{
+	return zone_to_nid((struct zone *)zone);
+}
+
 /* Here these take a zone without const, a folio, and no allocation flags. */
-#define zone_to_nid(zone)		zone_to_nid((struct zone *)(zone))
+#define zone_to_nid(zone)		pc_zone_to_nid(zone)
 #define __SetPageSlab(page)		__folio_set_slab((struct folio *)(page))
 #define __ClearPageSlab(page)		__folio_clear_slab((struct folio *)(page))
 #define post_alloc_hook(page, order, gfp, alloc_flags)	post_alloc_hook(page, order, gfp)
