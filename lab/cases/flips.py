@@ -150,7 +150,9 @@ def begin(stage, moment, field, attempt):
         time.sleep(attempt * LATER_BY)
         moment.snapshot.pause()
     pages, taken = members(stage, moment.head), 0
-    take = len(pages) - 1 if field.moment == "last" else min(attempt, len(pages) - 2)
+    # A block that joins meets the list as it is; to take some would be another command.
+    take = 0 if field.act == "join" else \
+        len(pages) - 1 if field.moment == "last" else min(attempt, len(pages) - 2)
     while take > 0:
         moment.snapshot.resume()
         stage.poke(field.act, take)
