@@ -186,6 +186,6 @@ static __maybe_unused void order_name(const unsigned int *order, char *name)
 
 KUNIT_ARRAY_PARAM(order, orders, order_name);
 /* Not every suite has a test for each order. */
-static const typeof(&order_gen_params) order_params __maybe_unused = order_gen_params;
+static typeof(order_gen_params) *const order_params __maybe_unused = order_gen_params;
 
 #endif /* _MM_TESTS_PAGE_CONSISTENCY_KUNIT_H */
