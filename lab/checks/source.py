@@ -19,6 +19,7 @@ DEBIAN_PYTHON = "/usr/bin/python3"	# the one that Debian's Sphinx and ply are in
 SENDER = "make series tells the sender of an author's sign-off that is missing; it cannot add it"
 COVERED = "checkpatch cannot know MAINTAINERS entries of other commits; 'MAINTAINERS covers " \
           "every new file' looks at the result"
+HISTORY = "the tree of the base is one commit; it does not have those that are named"
 NOTHING = "without the option the hooks are nothing, and even an inlined function changes code"
 POINTERS = "a report of a bad pointer is worth nothing if the pointer is hashed"
 FLAGS = "macros of include/linux/page-flags.h, which checkpatch does not look into"
@@ -29,6 +30,7 @@ FIELD = "a field of struct user_desc"
 # What checkpatch says and is not followed: (type, file or 'commit', pattern of the text, why).
 ACCEPTED = [
     ("NO_AUTHOR_SIGN_OFF", "commit", "*", SENDER),
+    ("UNKNOWN_COMMIT_ID", "commit", "*", HISTORY),
     ("FILE_PATH_CHANGES", "commit", "*", COVERED),
     ("VSPRINTF_SPECIFIER_PX", "mm/page_consistency/report.c", "*", POINTERS),
     ("CAMELCASE", "*", "*<*PageBuddy>", FLAGS),
