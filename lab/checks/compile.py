@@ -238,7 +238,7 @@ def sparse_findings(src, out, goals, name):
     configured(config, src, out)
     there = [goal for goal in goals if (src / goal).with_suffix(".c").exists()]
     log = make(config, src, out, there, ["W=1", "C=2", f"CHECK={SPARSE}"], f"sparse-{out.name}")
-    checked = set(re.findall(r"^\s+CHECK\s+(?:\S*?/)?((?:mm|lib|kernel|arch)/\S+)$", log, re.M))
+    checked = set(re.findall(r"^\s+CHECK\s+(?:\S*?/)??((?:mm|lib|kernel|arch)/\S+)$", log, re.M))
     unseen = [goal for goal in there if goal[:-2] + ".c" not in checked]
     if unseen:
         raise LabError(f"sparse did not look at {' '.join(unseen)}; is it too old for this "
