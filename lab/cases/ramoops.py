@@ -43,9 +43,17 @@ def _records(guest):
 
 
 def _whole(records, first):
-    """The name of the record that has all of the report that the console had."""
+    """The name of the record that has all of the report that the console had.
+
+    The log is saved twice, before panic() and by it. Without compression ramoops cuts off the
+    end of a record that is full, which may be in the middle of the block's last line.
+    """
     for name, text in records.items():
-        for found in reports.find(_plain(text)):
+        try:
+            in_record = reports.find(_plain(text))
+        except reports.BadReport:
+            continue
+        for found in in_record:
             if found.essence and found.text == first.text and found.essence == first.essence:
                 return name, found
     raise Failure("no record holds the whole block and the panic line: "
