@@ -38,6 +38,8 @@ ONES = (1 << BITS) - 1
 KERNEL_MAP = 0xffffffff80000000
 LAST_KERNEL = 0xffffffffc0000000	# modules begin
 DIRECT_MAP = 1 << 46		# its size with four levels, the smaller one
+# Where a kernel that has no other number of levels puts them (Documentation/arch/x86/x86_64/mm.rst).
+FOUR_LEVELS = {"page_offset_base": 0xffff888000000000, "vmemmap_base": 0xffffea0000000000}
 FRAME = 0x000ffffffffff000		# the address bits of a page table entry
 COPIES = ("primary", "secondary")
 
@@ -132,10 +134,16 @@ class Record:
     def __init__(self, guest):
         self.guest, self.kernel = guest, guest.kernel
         self._offsets = None
-        self.page_offset = self._variable("page_offset_base")
-        self.vmemmap = self._variable("vmemmap_base")
+        self.page_offset = self._base("page_offset_base")
+        self.vmemmap = self._base("vmemmap_base")
 
     # -- addresses ------------------------------------------------------------
+
+    def _base(self, name):
+        """Where a region begins: a variable, but for kernels without five levels of tables."""
+        if any(symbol == name for _, symbol in self.kernel.symbols()):
+            return self._variable(name)
+        return FOUR_LEVELS[name]
 
     def _variable(self, name, index=0):
         """A word of the kernel's image, by its symbol."""
