@@ -59,6 +59,9 @@ class Kernel:
                 return address
         raise LabError(f"kernel {self.name} has no symbol {name}")
 
+    def knows(self, name):
+        return any(known == name for _, known in self.symbols())
+
     def symbol(self, address):
         """'function+0x12' for an address of the kernel, else the number."""
         with contextlib.suppress(OSError):

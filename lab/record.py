@@ -141,7 +141,7 @@ class Record:
 
     def _base(self, name):
         """Where a region begins: a variable, but for kernels without five levels of tables."""
-        if any(symbol == name for _, symbol in self.kernel.symbols()):
+        if self.kernel.knows(name):
             return self._variable(name)
         return FOUR_LEVELS[name]
 
