@@ -33,6 +33,8 @@ class Stage:
     guest: object
     want: dict = field(default_factory=dict)
     kept: list = field(default_factory=list)	# what the module holds since make_holes()
+    gate: int = 0		# physical address of the module's gate, and the job that waits there
+    again: object = None
 
     @functools.cached_property
     def record(self):
@@ -62,6 +64,23 @@ class Stage:
             if not self.guest.memory.read32(at):
                 return pfn
         raise LabError("no freed page stayed free for a moment; is the guest busy?")
+
+    def held_free(self, order):
+        """As freed_on_cpu(); and it stays there, for its CPU does nothing until allocate()."""
+        pfn = self.get(order)
+        line = self.guest.must("dmesg | grep 'poke: gate at' | tail -n 1")
+        self.gate = self.record.physical(int(line.split()[-1], 16))
+        self.again = self.guest.start(f"echo 'again {order}' > {DO}")
+        self.guest.wait_for(lambda: self.guest.memory.read32(self.gate), 30,
+                            "the module to free a block")
+        return pfn
+
+    def allocate(self):
+        """Let the module allocate what held_free() has freed, which may be the end of the guest."""
+        self.guest.memory.write32(self.gate + 4, 1)
+        status, text = self.guest.wait(self.again)
+        if status:
+            raise LabError(f"'{self.again.command}' ended with status {status}: {text}")
 
     def used(self):
         """A process that owns one page: (its job, the PFN)."""

@@ -36,7 +36,7 @@ ROOT_SECTIONS = PAGE // (4 * LONG)
 ENTRY = 3 * LONG		# primary, secondary, seal; what is left of the page stays empty
 ONES = (1 << BITS) - 1
 KERNEL_MAP = 0xffffffff80000000
-LAST_KERNEL = 0xffffffffc0000000	# modules begin
+LAST_KERNEL = 0xffffffffa0000000	# modules begin; without RANDOMIZE_BASE
 DIRECT_MAP = 1 << 46		# its size with four levels, the smaller one
 # Where a kernel that has no other number of levels puts them (Documentation/arch/x86/x86_64/mm.rst).
 FOUR_LEVELS = {"page_offset_base": 0xffff888000000000, "vmemmap_base": 0xffffea0000000000}

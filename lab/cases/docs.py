@@ -89,8 +89,8 @@ def compare(sample, console, chance=False):
 # --- how each report comes about ----------------------------------------------
 
 def handed_out_twice(stage):
-    stage.both(stage.freed_on_cpu(0))
-    stage.poke("get 0", 500)
+    stage.both(stage.held_free(0))
+    stage.allocate()
 
 
 def not_handed_out(stage):

@@ -64,10 +64,8 @@ def provoke(drive, append="", name="panic", **machine):
                           files={"/poke.ko": poke_module()}, **machine)
 
     def act(guest):
-        # Every second, by itself, a worker returns pages of per-CPU lists to the free lists, and
-        # so does who frees more than such a list holds: an eighth of the memory is more than any.
-        guest.must("echo 3600 > /proc/sys/vm/stat_interval && "
-                   "echo 8 > /proc/sys/vm/percpu_pagelist_high_fraction")
+        # Every second, by itself, a worker returns pages of per-CPU lists to the free lists.
+        guest.must("echo 3600 > /proc/sys/vm/stat_interval")
         guest.must("insmod /poke.ko")
         stages.append(Stage(guest))
         drive(stages[-1])
@@ -102,21 +100,19 @@ def panics(violation, event=None, name=None, **machine):
 
 @panics("page handed out twice", "hand-out")
 def page_handed_out_twice(stage):
-    pfn = stage.freed_on_cpu(0)
+    pfn = stage.held_free(0)
     stage.expect(pfn=pfn, order=0, state="outside", must="inside", entry="intact", buddy=0)
     stage.both(pfn)
-    stage.poke("get 0", 500)
+    stage.allocate()
 
 
 @panics("page handed out twice", "hand-out", smp=2, nodes=2, memory="1G")
 def block_handed_out_twice(stage):
     """On two nodes; the one that is named is that of the page."""
-    # All that follows on one CPU: a block that another frees lies on a list of that other.
-    stage.guest.must("taskset -p 1 $PPID")
-    pfn = stage.freed_on_cpu(2)
+    pfn = stage.held_free(2)
     stage.expect(pfn=pfn, order=2, state="outside", node=pfn >> 17)
     stage.both(pfn, 2)
-    stage.poke("get 2", 100)
+    stage.allocate()
 
 
 @panics("page on a free list but not in the allocator", "leaving a free list")
@@ -208,8 +204,8 @@ def _corrupt(copy):
 
     @panics(violation, "hand-out", f"{copy}_corrupt_at_hand_out")
     def at_hand_out(stage):
-        _one_bit(stage, stage.freed_on_cpu(2), 2, copy, 3)
-        stage.poke("get 2", 100)
+        _one_bit(stage, stage.held_free(2), 2, copy, 3)
+        stage.allocate()
 
     @panics(violation, "leaving a free list", f"{copy}_corrupt_on_a_free_list")
     def on_a_free_list(stage):

@@ -72,9 +72,9 @@ def _drive_report(guest):
         leaked[pfn] = "outside"
         stage.give_back(job)
         tally.after(f"record corrupt: {copy} bitmap")
-    pfn = stage.freed_on_cpu(2)
+    pfn = stage.held_free(2)
     stage.both(pfn, 2)
-    stage.poke("get 2", 30)
+    stage.allocate()
     tally.after("page handed out twice")
     stage.poke("put 0", 30)
     guest.must("echo 1 > /sys/kernel/debug/clear_warn_once")
