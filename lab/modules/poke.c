@@ -35,7 +35,7 @@ static struct {
 	u32 go;
 } gate;
 
-static int get_with(unsigned int order, gfp_t gfp)
+static __always_inline int get_with(unsigned int order, gfp_t gfp)
 {
 	struct page *page;
 
