@@ -307,6 +307,21 @@ def worktree(tree, commit):
 FOLDERS = ("mm/", "lib/tests/")
 
 
+def configured_commit(tree, commit, config, src, out):
+    """As configured(), which takes as long as many a commit's objects: only if anything decides anew."""
+    kconfigs = [line for line in tree.git("ls-tree", "-r", commit).splitlines()
+                if Path(line).name.startswith("Kconfig")]
+    wish = "\n".join([kconfig.fingerprint(config, False), compiler(), *kconfigs])
+    done = out / ".lab-kconfig"
+    if (out / ".config").exists() and done.exists() and done.read_text() == wish:
+        return []
+    done.unlink(missing_ok=True)
+    bad = configured(config, src, out)
+    if not bad:
+        done.write_text(wish)
+    return bad
+
+
 def build_commit(tree, commit):
     """What is wrong with one commit."""
     src, out = worktree(tree, commit), BUILD / "each" / "out" / "each"
@@ -314,7 +329,7 @@ def build_commit(tree, commit):
     name = MERMAP if is_mermap(touched) else "x86"
     config, objects = Part(kconfig.find(name), src), objects_of(tree, name, touched)
     objects = buildable(tree, name, objects)
-    bad = configured(config, src, out)
+    bad = configured_commit(tree, commit, config, src, out)
     # What is named below a folder keeps kbuild from making the archive of the folder.
     others = [name for name in objects if not name.startswith(FOLDERS)]
     log = make(config, src, out, [*FOLDERS, *others], name=f"each-{commit[:12]}")
