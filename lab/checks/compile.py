@@ -37,8 +37,12 @@ def compiler():
 
 # --- one way to call make ---------------------------------------------------------
 
+# It says nothing about a source, and takes as long again to write.
+NO_DWARF = ("CONFIG_DEBUG_INFO_NONE=y\nCONFIG_DEBUG_INFO_DWARF5=n\n", "CONFIG_GDB_SCRIPTS=n\n")
+
+
 class Part(kconfig.Config):
-    """A configuration without those product options that a tree does not have."""
+    """A configuration without debug information and those product options that a tree does not have."""
 
     def __init__(self, config, src):
         super().__init__(**vars(config))
@@ -48,6 +52,7 @@ class Part(kconfig.Config):
         asked = kconfig.wanted([kconfig.CONFIGS / f"{n}.config" for n in self.product])
         there = [f"{option}={value}\n" for option, (value, _) in asked.items()
                  if self._has(option.removeprefix("CONFIG_"))]
+        there += NO_DWARF if "gdb" in self.fragments else ()
         fragment = FOLDER / f"part-{hashlib.sha256(''.join(there).encode()).hexdigest()[:12]}.config"
         FOLDER.mkdir(parents=True, exist_ok=True)
         if not fragment.exists():
