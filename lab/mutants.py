@@ -7,6 +7,10 @@ A mutant lives in a work tree of its own, build/mutants/linux, which has the com
 build/linux; outputs and logs stand beside it, so that nothing else is rebuilt because of
 it. The way there is LAB_BUILD: this module starts itself again with build/mutants as its
 build folder, and everything the lab has works on mutated kernels as on any other.
+
+All of them take hours. A run that was interrupted goes on where it was: which mutants are
+killed is kept in build/mutants/known.json, until the source of the product or the mutant
+changes. Remove it to try them all again.
 """
 
 import contextlib
@@ -20,12 +24,14 @@ import traceback
 from lab import build, common, ktap, settings, suite, tree, uml, userspace
 from lab.common import LabError, say, show
 from lab.git import Git
+from lab.known import Known
 from lab.ktap import Report, Result
 from lab.mutant_list_panic import MUTANTS
 from lab.tap import CRASH, FAIL
 
 INNER = "LAB_MUTANTS"			# set in the environment of the second start
 UML_SECONDS = 60
+SOURCES = ("arch", "drivers", "fs", "include", "kernel", "lib", "mm")	# what a killer may run
 # Of the checker itself: a kernel in which a detector does not fire stops before KUnit begins.
 SELF_TEST = "the self-test at boot"
 GROUPS = ("silent", "hotplug", "paths", "scrub", "panicking", "report_mode",	# of lab/cases
@@ -229,16 +235,35 @@ def chosen(globs):
     return sorted(found, key=lambda m: [m.killer.startswith(rank) for rank in ranks].index(True))
 
 
+def key_of(mutant):
+    """What decides whether it is killed, but for the tests, which are there to get better."""
+    return "\n".join([*Git(common.TREE)("rev-parse", *(f"HEAD:{name}" for name in SOURCES)).split(),
+                      repr(mutant)])
+
+
+def tried(mutant, mutants, health, known):
+    """As judge(); one that cannot be killed by a sick test is not tried."""
+    key = key_of(mutant)
+    if text := known.get(key):
+        return True, f"{text}, in an earlier run"
+    if mutant.killer not in health:
+        tests = {m.test: None for m in mutants if m.killer == mutant.killer}
+        health[mutant.killer] = sick(mutant.killer, list(tests))
+    why = health[mutant.killer].get(mutant.test)
+    killed, text = (False, why) if why else judge(mutant)
+    if killed:
+        known.put(key, text)
+    return killed, text
+
+
 def inner(globs):
     mutants, health, begun = chosen(globs), {}, time.monotonic()
+    known = Known(common.BUILD / "known.json")
     (common.LOGS / "mutants.log").unlink(missing_ok=True)
     with Report("mutants", len(mutants), asked=" ".join(globs)) as report:
         for mutant in mutants:
-            if mutant.killer not in health:
-                tests = {m.test: None for m in mutants if m.killer == mutant.killer}
-                health[mutant.killer] = sick(mutant.killer, list(tests))
-            start, why = time.monotonic(), health[mutant.killer].get(mutant.test)
-            killed, text = (False, why) if why else judge(mutant)
+            start = time.monotonic()
+            killed, text = tried(mutant, mutants, health, known)
             # Why it was not killed is a reason; who has killed it, a note.
             report.add(Result(mutant.name, ktap.PASS if killed else ktap.FAIL,
                               "" if killed else text, time.monotonic() - start,

@@ -9,14 +9,13 @@ A LabError (or any other exception) is a failure too. Skip is for what this mach
 do; it is counted apart and is not a pass.
 """
 
-import hashlib
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from lab import common, tree as trees
 from lab.git import Git
+from lab.known import Known
 
 REGISTRY = []		# [(name, function)]
 FOLDER = common.BUILD / "check"
@@ -90,16 +89,8 @@ def the_tree():
 
 def remembered(key, function):
     """function()'s value, kept from one run to the next under a text that decides it."""
-    path = FOLDER / "known.json"
-    try:
-        known = json.loads(path.read_text())
-    except (OSError, ValueError):
-        known = {}
-    digest = hashlib.sha256(key.encode()).hexdigest()
-    if digest not in known:
-        known[digest] = function()
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(known) + "\n")
-        part.replace(path)
-    return known[digest]
+    known = Known(FOLDER / "known.json")
+    if (value := known.get(key)) is None:
+        value = function()
+        known.put(key, value)
+    return value

@@ -10,6 +10,7 @@ from pathlib import Path
 from unittest import mock
 
 from lab import common, mutants, tree
+from lab.known import Known
 from lab.mutant_list import Edit, Mutant
 from lab.mutant_list_panic import MUTANTS
 from lab.tests import fake
@@ -92,11 +93,20 @@ class Verdict(unittest.TestCase):
         self.assertIn("no test", self.sick(["other"], [])["the_test"])
         self.assertIn("broken", self.sick([], [], common.LabError("broken"))["the_test"])
 
+    source = "as it is "
+
+    def setUp(self):
+        folder = tempfile.mkdtemp(prefix="lab-test-")
+        self.addCleanup(lambda: __import__("shutil").rmtree(folder))
+        self.known = Known(Path(folder) / "known.json")
+
     def run_inner(self, verdicts, sick=()):
         table = [one(("a.c", "", ""), test=f"t{n}") for n in range(len(verdicts))]
         out = io.StringIO()
         fake.own_logs(self)
         with mock.patch.object(mutants, "MUTANTS", table), \
+                mock.patch.object(mutants, "Known", lambda _: self.known), \
+                mock.patch.object(mutants, "key_of", lambda mutant: f"{self.source}{mutant!r}"), \
                 mock.patch.object(mutants, "sick", return_value=dict(sick)), \
                 mock.patch.object(mutants, "judge", side_effect=[(v, "said") for v in verdicts]), \
                 contextlib.redirect_stdout(out):
@@ -106,6 +116,7 @@ class Verdict(unittest.TestCase):
     def test_closing_line_and_status(self):
         status, lines = self.run_inner([True, True])
         self.assertEqual((status, lines[-1]), (0, "2 passed, 0 failed"))
+        self.source = "another "
         status, lines = self.run_inner([True, False])
         self.assertEqual((status, lines[-1]), (1, "1 passed, 1 failed"))
         self.assertRegex("\n".join(lines), r"(?m)^#   said\nnot ok 2 - m # \d")
@@ -113,6 +124,16 @@ class Verdict(unittest.TestCase):
     def test_a_sick_test_kills_nothing(self):
         status, lines = self.run_inner([True], {"t0": "red without any mutant"})
         self.assertEqual((status, lines[-1]), (1, "0 passed, 1 failed"))
+
+    def test_what_is_killed_is_not_tried_again(self):
+        self.run_inner([True, False])
+        status, lines = self.run_inner([True, True])		# of the first call, only one is asked for
+        self.assertEqual((status, lines[-1]), (0, "2 passed, 0 failed"))
+        self.assertRegex("\n".join(lines), r"(?m)^#   said, in an earlier run\nok 1 - m # \d")
+        self.assertRegex("\n".join(lines), r"(?m)^#   said\nok 2 - m # \d")
+        self.source = "another "
+        status, lines = self.run_inner([False, True])
+        self.assertEqual((status, lines[-1]), (1, "1 passed, 1 failed"))
 
     def test_unknown_name(self):
         with self.assertRaises(common.LabError):
