@@ -14,6 +14,7 @@ sample's lines, in order and without a gap. Numbers and the offsets behind symbo
 may differ, nothing else.
 """
 
+import contextlib
 import functools
 import re
 from pathlib import Path
@@ -22,8 +23,9 @@ from lab import build, common, ways
 from lab.cases import Failure, case, replay
 from lab.common import LabError, say
 from lab.flips import ORDER, SYSFS, Stage, poke_module
-from lab.qemu import Guest, play
+from lab.qemu import Guest, GuestPanic, play
 from lab.record import KERNEL_MAP, LONG
+from lab.snapshot import Snapshot
 from lab.splat import STAMP
 
 PANIC = r"Kernel panic - not syncing: page_consistency: "
@@ -217,10 +219,31 @@ BOOTS = {		# what the kernel says without being harmed: (append, nodes, panics)
 FILES = ("sysfs", "configuration")		# samples that are not from the console
 
 
-def said(kernel, name):
+@contextlib.contextmanager
+def stage_of(kernel):
+    """A function of a name in CAUSES: what the same guest says each time, from the same moment."""
+    with Guest(kernel, "page_consistency=on panic=0", smp=1, memory="1G", name="docs", quiet=True,
+               files={"/poke.ko": poke_module(), "/replay.ko": replay.module()}) as guest:
+        guest.wait_ready()
+        guest.must("insmod /poke.ko")
+        snapshot = Snapshot(guest)
+
+        def harmed(name):
+            snapshot.restore()
+            with contextlib.suppress(GuestPanic):
+                CAUSES[name](Stage(guest))
+            guest.wait_for(lambda: "---[ end Kernel panic" in snapshot.said(), 20,
+                           "the end of the panic", True)
+            return snapshot.said()
+        yield harmed
+
+
+def said(kernel, name, harmed):
     """What a guest said that was brought to say this sample."""
     if name in BOOTS:
         return boot(kernel, name, *BOOTS[name])
+    if name in CAUSES and name not in APPEND:
+        return harmed(name)
     cause, texts = {**CAUSES, "sysfs": verified, "configuration": configured}.get(name), []
     if not cause:
         raise Failure(f"{RST}: lab/cases/docs.py does not know how to cause the sample '{name}'")
@@ -259,14 +282,15 @@ def every_sample_report_is_what_the_kernel_prints(note):
     if missing:
         raise Failure(f"{RST} shows no sample of: {', '.join(missing)}")
     wrong = []
-    for name, sample in found.items():
-        try:
-            difference = compare(sample, said(kernel, name), name in CHANCE)
-        except LabError as error:
-            difference = f"the guest could not be brought to say it: {error}"
-        if difference:
-            say(f"sample {name}: {difference}")
-            wrong.append(f"sample {name}: {difference}")
+    with stage_of(kernel) as harmed:
+        for name, sample in found.items():
+            try:
+                difference = compare(sample, said(kernel, name, harmed), name in CHANCE)
+            except LabError as error:
+                difference = f"the guest could not be brought to say it: {error}"
+            if difference:
+                say(f"sample {name}: {difference}")
+                wrong.append(f"sample {name}: {difference}")
     if wrong:
         raise Failure(f"{RST}: {len(wrong)} of {len(found)} samples are not what the kernel "
                       "prints. Copy what it prints, or find out why it changed.\n"
