@@ -312,6 +312,7 @@ static inline bool page_consistency_put_back(struct page *page)
 /*
  * Macros, because the code around them must not change: even of a function that is inlined
  * away GCC remembers that there was a call, and orders what is behind it in another way.
+ * page_consistency_put() is only called where that makes no difference.
  */
 #define page_consistency_init()				do { } while (0)
 #define page_consistency_alloc(page, order)		do { } while (0)

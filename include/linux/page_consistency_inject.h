@@ -9,7 +9,7 @@
 
 #include <linux/errno.h>
 
-/* At least one for each kind of violation. */
+/* At least one for each kind of violation but "not reached" and "too late". */
 enum page_consistency_fault {
 	PAGE_CONSISTENCY_DOUBLE_FREE,
 	PAGE_CONSISTENCY_HANDED_OUT_TWICE,

@@ -323,7 +323,7 @@ static void pc_audit_cpu(struct zone *zone, int cpu, struct pc_verified *result)
 	struct per_cpu_pages *pcp = per_cpu_ptr(zone->per_cpu_pageset, cpu);
 	unsigned int index;
 
-	/* Whoever else wants the lock does without its list. */
+	/* Who allocates or frees meanwhile does without the list; who drains it waits. */
 	for (index = 0; index < NR_PCP_LISTS; index++) {
 		guard(spinlock)(&pcp->lock);
 		pc_audit_pcp(pcp, index, zone, result);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Page allocator consistency checker: the hooks, the only hot code.
+ * Page allocator consistency checker: the hooks at hand-out and free.
  *
  * A page is *inside* the allocator until it is handed out, and *outside* from
  * then until it is taken back.  Each of the two is one transition of its pair of
@@ -87,7 +87,7 @@ static unsigned long pc_wrong_pfn(const struct pc_report *report,
  * @report: what is known; its violation is what the caller itself has to say
  * @fault: the record, NULL if it was sound or not reached
  *
- * All hooks end here when something is wrong.  What is looked at first decides:
+ * The hooks of a block end here when something is wrong.  What is looked at first decides:
  * the pointer, the way to the record, the record, and then @report.
  *
  * Context: Any.
@@ -500,7 +500,7 @@ static __always_inline bool pc_is_one_block(const struct page *page, unsigned in
 	return !pc_is_tail(page) && pc_first_used(page, 1, 1UL << order) == 1UL << order;
 }
 
-/* Less than a word.  A mask takes more registers than may be clobbered. */
+/* Less than a word, or more than a section.  A mask takes more registers than may be clobbered. */
 static noinline bool pc_free_other(struct page *page, unsigned int order,
 				   struct dual_bitmap map)
 {

@@ -178,7 +178,7 @@ static void pc_publish(unsigned long section, const struct dual_bitmap *map)
 	pc_set_tracked(pc_store.tracked + 1);
 }
 
-/* Both arrays and, if it is the first section there, a root; or nothing at all. */
+/* Both arrays and, if it is the first section there, a root; or nothing but a longer table. */
 static int pc_section_add(unsigned long section, int nid)
 	__must_hold(&pc_store_mutex)
 {

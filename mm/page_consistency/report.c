@@ -4,7 +4,8 @@
  * happens then.
  *
  * Hooks run in any context, NMI included, and often with zone->lock held.  So
- * nothing here takes a lock, and what is called does not wait for one.  If the machine
+ * nothing here takes a lock, and what is called does not wait for one, but for another
+ * CPU that prints its stack at the same time.  If the machine
  * is to stop, who reports panics from the first line on, which makes all others wait;
  * otherwise a per-CPU flag ends the recursion when reporting itself needs pages.  Output
  * is deferred, because a driver of an old console may want the very lock that is held.

@@ -33,7 +33,7 @@ enum pc_violation {
 	PC_BAD_LINK,		/* free-list pointers do not lead back */
 	PC_NOT_REACHED,		/* a page went out or in, and the record did not change */
 	PC_BAD_STATE,		/* a variable of the checker is not what it must be */
-	PC_TOO_LATE,		/* no pass was complete for longer than allowed */
+	PC_TOO_LATE,		/* no pass began and ended for longer than allowed */
 	PC_BAD_FRAME,		/* hardware: memory failed that holds part of the record */
 	PC_NR_VIOLATIONS
 };
@@ -113,7 +113,7 @@ struct pc_frame {
  * @zone: whose free list, for lists
  * @link: for PC_BAD_LINK, the pointer that does not lead back
  * @frame: for PC_BAD_FRAME, what the failed memory holds
- * @state: for PC_BAD_STATE, the name of the variable
+ * @state: for PC_BAD_STATE and PC_TOO_LATE, the name of the variable
  *
  * Who called the allocator is not in it: that is found on the stack, if it is said.
  *

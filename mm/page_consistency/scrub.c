@@ -479,10 +479,15 @@ static void pc_scrub_account(u64 start, u64 work, const struct pc_verified *resu
 	pc_scrub_stats.seen = start;
 }
 
+/* Says so once: what was too late remains in the latency, and a new time begins. */
 static bool pc_scrub_is_too_late(u64 now)
 {
 	guard(spinlock_irqsave)(&pc_scrub_stats_lock);
-	return now - pc_scrub_stats.seen > (u64)pc_max_latency_ms * NSEC_PER_MSEC;
+	if (now - pc_scrub_stats.seen <= (u64)pc_max_latency_ms * NSEC_PER_MSEC)
+		return false;
+	pc_scrub_stats.longest_ns = max(pc_scrub_stats.longest_ns, now - pc_scrub_stats.seen);
+	pc_scrub_stats.seen = now;
+	return true;
 }
 
 /*
@@ -495,10 +500,8 @@ static void pc_latency_check(struct timer_list *timer)
 		.event = PC_VERIFY, .violation = PC_TOO_LATE, .state = "max_latency_ms",
 	};
 
-	if (pc_scrub_is_too_late(ktime_get_ns())) {
+	if (pc_scrub_is_too_late(ktime_get_ns()))
 		pc_report(&report);
-		pc_scrub_begin_anew(ktime_get_ns());
-	}
 	mod_timer(timer, jiffies + msecs_to_jiffies(pc_max_latency_ms / 4 + 1));
 }
 
@@ -513,7 +516,8 @@ static int pc_latency_sleep(struct notifier_block *self, unsigned long action, v
 	case PM_POST_HIBERNATION:
 	case PM_POST_SUSPEND:
 	case PM_POST_RESTORE:
-		pc_scrub_begin_anew(ktime_get_ns());
+		scoped_guard(spinlock_irqsave, &pc_scrub_stats_lock)
+			pc_scrub_stats.seen = ktime_get_ns();
 		mod_timer(&pc_latency_timer, jiffies + 1);
 		break;
 	}

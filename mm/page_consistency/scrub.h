@@ -30,7 +30,7 @@ struct pc_verified {
  * struct pc_scrubbed - how the scrubber does
  * @passes: complete passes since boot
  * @incomplete: passes that did not reach all hooks, for want of a free page
- * @work_ns: CPU time that the last of them took
+ * @work_ns: CPU time that the last complete one took
  * @latency_ns: see pc_scrub_state()
  */
 struct pc_scrubbed {

@@ -235,10 +235,10 @@ static void * __init pc_alloc(unsigned long bytes, phys_addr_t below, int nid)
 }
 
 /*
- * A chunk whose frames keep their distance to those of @other.  Limits are only
- * hints to memblock, which may also work bottom up or, after kexec handover,
- * from some areas alone: so look at what came, and keep what is too near until
- * something better is found.
+ * A chunk whose frames keep their distance to those of @other.  pc_alloc() drops the
+ * limits where there is no room, and memblock may also work bottom up or, after kexec
+ * handover, from some areas alone: so look at what came, and keep what is too near
+ * until something better is found.
  */
 static void * __init pc_alloc_apart(unsigned long bytes, phys_addr_t below, int nid,
 				    const void *other)

@@ -120,13 +120,13 @@ static inline struct pc_section *pc_absent_root(void)
 }
 
 /**
- * pc_is_page - prove that a pointer is a struct page that the table covers
+ * pc_is_page - prove that a pointer is where the struct page of its PFN is
  * @page: any value
  * @pfn: set to the PFN in any case
  *
- * Nothing is read through @page before it is known to be inside the memmap of
- * tracked memory.  Alignment counts: a pointer a few bytes off yields the same
- * PFN, and a wrong page.
+ * Whether that PFN is tracked, pc_lookup() says.  Alignment counts: a pointer a few
+ * bytes off yields the same PFN, and a wrong page.  With classic SPARSEMEM the flags
+ * of the page are read, once something is known to be mapped there.
  *
  * Context: Any.
  * Return: true if @page is the struct page of @pfn.

@@ -4,7 +4,7 @@
  *
  * Whatever decides whether something is looked at or said is either read-only once the
  * machine runs, or it is compared, in each pass, with a second copy or with what has to
- * be true of it.
+ * be true of it.  Except for what has been said already, under page_consistency=report.
  */
 
 #include <linux/cache.h>

@@ -4,7 +4,7 @@
 
 /*
  * Arithmetic of the table that leads from a PFN to the words of its pair.
- * Pure: user-space tests compile this file for every section and page size.
+ * Pure: nothing here depends on the running kernel.
  *
  *	PFN -> section -> root (a page of entries) -> entry -> two arrays
  *

@@ -6,7 +6,8 @@
  * What the KUnit suites of the page allocator consistency checker share.
  *
  * What a test damages is its own: blocks that it has allocated, a zone that
- * nobody else knows, a table that no memory uses.  The reports that follow are
+ * nobody else knows, a table that no memory uses; or nobody else can look at it
+ * before it is put back.  The reports that follow are
  * taken by a static stub, in this task only; any other report counts as a
  * violation, and exit() fails on it.
  */

@@ -16,7 +16,7 @@ static void violate(enum page_consistency_fault fault)
 		break;
 	case -EOPNOTSUPP:
 		if (IS_ENABLED(CONFIG_PAGE_CONSISTENCY)) {
-			pr_err("XFAIL: booted without page_consistency=report or page_consistency=on\n");
+			pr_err("XFAIL: booted without page_consistency=report or page_consistency=on, or without what this takes\n");
 		} else {
 			pr_err("XFAIL: there is no page allocator consistency checker\n");
 			pr_expected_config(CONFIG_PAGE_CONSISTENCY);
@@ -151,7 +151,7 @@ static void lkdtm_PAGE_RECORD_ROOT(void)
 	violate(PAGE_CONSISTENCY_RECORD_ROOT);
 }
 
-/* The hardware gives up a frame that holds a bitmap; nothing is done to the frame. */
+/* The hardware gives up a frame that holds a part of the table; nothing is done to it. */
 static void lkdtm_PAGE_RECORD_FRAME(void)
 {
 	violate(PAGE_CONSISTENCY_RECORD_FRAME);

@@ -46,7 +46,8 @@ expected_policy()
 					policy=${policy:-off}
 					;;
 				report)
-					policy=report
+					policy=${enforced:+on}
+					policy=${policy:-report}
 					;;
 				remote)
 					;;
