@@ -192,8 +192,15 @@ mutant("policy-believed", BOOT, "own_state:the policy, and then a mistake", (
 
 mutant("latency-not-limited", BOOT, "own_state:a lock of the scrubber, so that it waits for ever", (
     SCRUB,
-    "	if (pc_scrub_is_too_late(ktime_get_ns())) {\n",
-    "	if (0) {\n"))
+    "	if (pc_scrub_is_too_late(ktime_get_ns()))\n",
+    "	if (0)\n"))
+
+mutant("what-was-too-late-is-forgotten", BOOT, "scrub:what was too late stays in the exported latency", (
+    SCRUB,
+    "	pc_scrub_stats.longest_ns = max(pc_scrub_stats.longest_ns, now - pc_scrub_stats.seen);\n"
+    "	pc_scrub_stats.seen = now;\n",
+    "	pc_scrub_stats.longest_ns = 0;\n"
+    "	pc_scrub_stats.seen = now;\n"))
 
 mutant("incomplete-pass-counted", UML, SCRUBS + "reached_hooks_are_not_reported", (
     SCRUB,

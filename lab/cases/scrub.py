@@ -140,6 +140,18 @@ def enforced(note):
     play(drive, "", config="x86-debug", name="scrub", memory="512M")
 
 
+@case(["x86"], "what was too late stays in the exported latency")
+def too_late(note):
+    """A pass takes a minute, and nothing may take more than 2 s: each 2 s are a violation."""
+    def drive(guest):
+        guest.wait_for(lambda: number(guest, "violations"), 10, "the violation")
+        latency = number(guest, "scrub_latency_ms")
+        check(latency >= 2000, f"the latency is {latency} ms, and 2000 ms were too late")
+        note(f"latency {latency} ms")
+    play(drive, "page_consistency=report page_consistency.scrub_ms=60000 "
+                "page_consistency.max_latency_ms=2000", name="scrub", allow=ALLOW)
+
+
 @case(["x86"], "period and exported latency")
 def period(note):
     def drive(guest):
