@@ -35,7 +35,8 @@ SOURCES = ("arch", "drivers", "fs", "include", "kernel", "lib", "mm")	# what a k
 # Of the checker itself: a kernel in which a detector does not fire stops before KUnit begins.
 SELF_TEST = "the self-test at boot"
 GROUPS = ("silent", "hotplug", "paths", "scrub", "panicking", "report_mode",	# of lab/cases
-          "memory_failure", "dax", "mm_local", "mermap", "replay", "own_state", "panic_ends")
+          "memory_failure", "dax", "mm_local", "mermap", "replay", "own_state", "panic_ends",
+          "selftests")
 
 
 class Stale(LabError):

@@ -174,17 +174,21 @@ static int deferred(unsigned long order)
 }
 
 /*
- * The upper of two halves comes late; whoever gets the whole frees it as any other.
- * With check_pages=1 a page that is refused then is one too many.
+ * The upper of two halves comes late, when the lower one is on its list and absorbs it;
+ * whoever gets the whole frees it as any other.  With check_pages=1 a page that is
+ * refused then is one too many.
  */
 static int latehalf(unsigned long order)
 {
 	static struct page *pages[MOST];
-	struct page *low = NULL, *whole = NULL, *high;
+	struct page *low = NULL, *whole = NULL, *high, *other;
 	unsigned long i, got, nr = 1UL << order;
 	int error;
 
 	guard(irqsave)();
+	other = alloc_pages(GFP_ATOMIC | __GFP_NOWARN, order);
+	if (!other)
+		return tell(-ENOMEM, "no block of order %lu to be had", order);
 	for (got = 0; got < MOST && !low; got++) {
 		pages[got] = alloc_pages(GFP_ATOMIC | __GFP_NOWARN, order);
 		if (!pages[got])
@@ -196,12 +200,13 @@ static int latehalf(unsigned long order)
 	if (!low)
 		return tell(-ENOMEM, "no two blocks of order %lu are halves of one", order);
 	high = low + nr;
+	__free_pages(low, order);
 	error = deferred_free(high, order);
-	/* The next free puts the other half on its list before itself. */
+	/* The next free of all frees the upper half before its own block. */
+	__free_pages(other, order);
 	for (i = 0; i < got; i++)
 		if (pages[i] != low && pages[i] != high)
 			__free_pages(pages[i], order);
-	__free_pages(low, order);
 	error = error ?: is_in(low, 2 * nr);
 	for (got = 0; got < MOST && !whole && !error; got++) {
 		pages[got] = alloc_pages(GFP_ATOMIC | __GFP_NOWARN, order + 1);
